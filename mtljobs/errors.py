@@ -1,0 +1,41 @@
+"""What can go wrong, by who can mend it.
+
+Every message says what was received, what was expected and what to do next; code on the way up
+adds where it happened with `add_note`.
+"""
+
+
+class MtljobsError(Exception):
+    """Any error that mtljobs raises on purpose."""
+
+
+class UserError(MtljobsError):
+    """The user can mend it: printed as one paragraph without a traceback, exit code 2."""
+
+
+class GridError(UserError):
+    """A grid file, or a choice in it, cannot be what the user meant."""
+
+
+class StaleSlotError(UserError):
+    """A slot of the run holds results of other settings; nothing in a store is overwritten."""
+
+
+class MissingExtraError(UserError):
+    """The command computes, and the packages of `mtljobs[compute]` are not installed."""
+
+
+class DataError(UserError):
+    """A file of a data set is missing, unreadable, or holds what its description excludes."""
+
+
+class CorruptionError(MtljobsError):
+    """Bytes on disk are not the bytes that were written: a checkpoint, a chunk, a record."""
+
+
+class StopRequested(MtljobsError):  # noqa: N818 (an event, not a fault)
+    """The worker was asked to stop and its checkpoint is written; raised by a stage, once."""
+
+
+class InputMissing(MtljobsError):  # noqa: N818 (an event, not a fault)
+    """A parent shard is not done, or another live attempt holds the claim: try again later."""

@@ -1,0 +1,86 @@
+"""Data sets. Context of `build`: `info` (DatasetInfo), `split`, `root` (folder or None)."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from mtljobs.contracts import DatasetInfo, Split
+from mtljobs.settings.base import DECLARED, canonical, digest
+
+Size = tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
+"""(rows, columns) in pixels of the images that the network sees."""
+
+NYU13_CLASSES = (
+    "bed", "books", "ceiling", "chair", "floor", "furniture", "objects",
+    "picture", "sofa", "table", "tv", "wall", "window",
+)  # fmt: skip
+"""NYUv2's 13 classes in the order of their labels 0 to 12.
+
+Source: Couprie et al., Indoor Semantic Segmentation using depth information (arXiv:1301.3572).
+"""
+
+
+@dataclass(**DECLARED)
+class Rooms:
+    """Synthetic furnished rooms: exact labels, metric depth and normals, made on the fly.
+
+    Attributes:
+        size: (rows, columns) of the rendered images.
+        train: Images of the training split.
+        test: Images of the test split.
+        seed: Of the whole set.
+    """
+
+    implementation: ClassVar[str] = "mtljobs.data.rooms:Rooms"
+    version: ClassVar[int] = 1
+
+    name: Literal["rooms"]
+    size: Size = (64, 64)
+    train: Annotated[int, Field(ge=1, le=100_000)] = 256
+    test: Annotated[int, Field(ge=1, le=100_000)] = 64
+    seed: int = 0
+
+    @property
+    def id(self) -> str:
+        """Name of the data set."""
+        return self.name
+
+    def info(self) -> DatasetInfo:
+        """What a plan may know; a synthetic set needs no preparation."""
+        counts: dict[Split, int] = {"train": self.train, "validation": 0, "test": self.test}
+        return DatasetInfo(
+            id=self.id,
+            splits={
+                split: tuple(f"{split}-{index:05d}" for index in range(count))
+                for split, count in counts.items()
+            },
+            class_names=NYU13_CLASSES,
+            tasks=("segmentation", "depth", "normals"),
+            size=self.size,
+            depth_unit="m",
+            depth_scale=8.0,
+            sha256=digest(canonical(self)),
+        )
+
+
+@dataclass(**DECLARED)
+class Folder:
+    """A user's own images, described by a small TOML and taken in by `mtljobs data prepare`.
+
+    Attributes:
+        id: The description's `id`; `[resources.data]` maps it to the folder.
+        size: (rows, columns) that images and targets are resized to.
+    """
+
+    implementation: ClassVar[str] = "mtljobs.data.folder:Folder"
+    version: ClassVar[int] = 1
+
+    name: Literal["folder"]
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    size: Size
+
+
+DataChoice = Annotated[Rooms | Folder, Field(discriminator="name")]

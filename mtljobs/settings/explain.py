@@ -1,0 +1,103 @@
+"""Explanations. Context of `build`: none for saliency and superpixels; `batch` for faithfulness."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from mtljobs.settings.base import DECLARED
+
+
+@dataclass(**DECLARED)
+class GradCAM:
+    """Grad-CAM at one layer, for one group of a dense prediction at a time.
+
+    Attributes:
+        layer: "last_shared", "bottleneck", or the name of any module of the network.
+
+    Source: Selvaraju et al. (arXiv:1610.02391); for dense predictions Vinogradova et al.,
+        Towards Interpretable Semantic Segmentation via Gradient-weighted Class Activation Mapping
+        (arXiv:2002.11434).
+    """
+
+    implementation: ClassVar[str] = "mtljobs.explain.grad_cam:GradCAM"
+    version: ClassVar[int] = 1
+
+    name: Literal["grad_cam"]
+    layer: str = "last_shared"
+
+
+@dataclass(**DECLARED)
+class SLIC:
+    """SLIC superpixels as Quantus calls scikit-image: on the input that the network sees.
+
+    Attributes:
+        n_segments: Superpixels asked for; an image gets more or fewer.
+        compactness: Weight of position against colour.
+
+    Source: Achanta et al., SLIC Superpixels Compared to State-of-the-Art Superpixel Methods (2012).
+    """
+
+    implementation: ClassVar[str] = "mtljobs.explain.superpixels:SLIC"
+    version: ClassVar[int] = 1
+
+    name: Literal["slic"]
+    n_segments: Annotated[int, Field(ge=2, le=20_000)] = 100
+    compactness: Annotated[float, Field(gt=0)] = 10.0
+
+
+@dataclass(**DECLARED)
+class IROF:
+    """Iterative removal of features: the score while superpixels are greyed out, best first.
+
+    Attributes:
+        epsilon: A clean score at or below it gives no curve (status 5).
+
+    Source: Rieger & Hansen, IROF: a low resource evaluation metric for explanation methods
+        (arXiv:2003.08747); fill and order as in Quantus 0.5.3.
+    """
+
+    implementation: ClassVar[str] = "mtljobs.explain.irof:IROF"
+    version: ClassVar[int] = 1
+
+    name: Literal["irof"]
+    epsilon: Annotated[float, Field(gt=0)] = 1e-6
+
+
+@dataclass(**DECLARED)
+class Explain:
+    """Which images are explained, how, and what is kept.
+
+    Attributes:
+        images: How many images of the test split, spread evenly over it.
+        block: Images per shard; None: the largest divisor of `images` up to 64, or 64.
+        saliency: The method whose maps are judged.
+        superpixels: What one step removes.
+        faithfulness: How maps are judged.
+        segments_max: Room for superpixels in the store; None: 1.5 * n_segments, rounded up to 8.
+        maps: "native" keeps every map at the layer's resolution, "scores" none.
+        previews: Images kept in the store, for the report to lay maps over.
+    """
+
+    images: Annotated[int, Field(ge=1)]
+    block: Annotated[int, Field(ge=1)] | None = None
+    saliency: GradCAM = GradCAM(name="grad_cam")
+    superpixels: SLIC = SLIC(name="slic")
+    faithfulness: IROF = IROF(name="irof")
+    segments_max: Annotated[int, Field(ge=2, le=65_535)] | None = None
+    maps: Literal["native", "scores"] = "native"
+    previews: Annotated[int, Field(ge=0)] = 4
+
+    def block_size(self) -> int:
+        """Images per shard, resolved."""
+        if self.block is not None:
+            return min(self.block, self.images)
+        divisors = [size for size in range(1, 65) if self.images % size == 0]
+        return divisors[-1] if divisors[-1] > 8 or self.images <= 64 else 64
+
+    def segments_room(self) -> int:
+        """Length of the store's `segment` axis, resolved."""
+        return self.segments_max or 8 * math.ceil(1.5 * self.superpixels.n_segments / 8)

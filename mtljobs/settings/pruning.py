@@ -1,0 +1,59 @@
+"""Pruning methods and their recipes. Context of `build`: none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from mtljobs.contracts import ChannelGroup, Phase
+from mtljobs.settings.base import DECLARED
+
+
+@dataclass(**DECLARED)
+class NetSlim:
+    """Network Slimming: train with an L1 penalty on BN scales, cut the weakest channels, tune.
+
+    Attributes:
+        penalty: Weight of the L1 penalty on the batch-norm scales of ReLU producers.
+        penalty_form: "subgradient" adds penalty * sign(scale) to the gradient, as published, where
+            Adam rescales it; "proximal" shrinks the scale by learning rate * penalty after the step.
+        floor: Channels that every group keeps.
+        tune_iterations: Length of the tuning; None: as long as the training.
+
+    Source: Liu et al., Learning Efficient Convolutional Networks through Network Slimming
+        (arXiv:1708.06519).
+    """
+
+    implementation: ClassVar[str] = "mtljobs.pruning.netslim:NetSlim"
+    version: ClassVar[int] = 1
+    axis: ClassVar[str] = "channels"
+
+    name: Literal["netslim"]
+    penalty: Annotated[float, Field(ge=0)] = 1e-4
+    penalty_form: Literal["subgradient", "proximal"] = "subgradient"
+    floor: Annotated[int, Field(ge=1)] = 1
+    tune_iterations: Annotated[int, Field(ge=1)] | None = None
+
+    def recipe(self, sparsity: float) -> tuple[Phase, ...]:
+        """The phases that lead to a sparsity."""
+        if sparsity == 0.0:
+            return (Phase(kind="train"),)
+        learning = {"name": self.name, "version": self.version, "penalty": self.penalty,
+                    "penalty_form": self.penalty_form}  # fmt: skip
+        return (
+            Phase(kind="train", method=learning),
+            Phase(kind="cut", method={**learning, "floor": self.floor}, sparsity=sparsity),
+            Phase(kind="tune", iterations=self.tune_iterations),
+        )
+
+    def reachable(self, groups: Sequence[ChannelGroup]) -> tuple[float, float]:
+        """Lowest and highest sparsity that a network with these groups can take."""
+        channels = sum(group.width for group in groups)
+        kept = sum(min(self.floor, group.width) for group in groups)
+        return 0.0, 1 - kept / channels
+
+
+PruningChoice = NetSlim
