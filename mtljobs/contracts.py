@@ -141,6 +141,62 @@ class Shard:
 
 
 @dataclass(frozen=True)
+class TaskLayout:
+    """What one task adds to an experiment's part of the store.
+
+    Attributes:
+        groups: Labels of the `group` axis.
+        metrics: Labels of the `metric` axis.
+        lower_is_better: The metrics that are errors.
+        arrays: Further arrays of the task -> their axes after `sparsity, seed`; an axis is as
+            long as `groups`.
+    """
+
+    groups: tuple[str, ...]
+    metrics: tuple[str, ...]
+    lower_is_better: tuple[str, ...]
+    arrays: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class ExperimentLayout:
+    """Shapes and labels of one experiment's part of the store, as a plan fixes them.
+
+    Only `sparsities` and `seeds` ever grow, at their ends; everything else is fixed by the first
+    plan of the experiment.
+
+    Attributes:
+        sparsities: Labels of the `sparsity` axis in the order of their arrival, fractions.
+        seeds: Labels of the `seed` axis in the order of their arrival.
+        images: Ids of the explained images; the `image` axis.
+        block: Images per shard, and per chunk.
+        size: (rows, columns) of the images.
+        cam_size: (rows, columns) of the explained layer.
+        segments_max: Length of the `segment` axis; `step` is one longer.
+        tasks: Task name -> its layout.
+        layers: Convolutions of the network; the `layer` axis.
+        maps: Which maps are kept, "native" or "scores".
+        previews: How many of the images are kept, from the front.
+        inputs: Identity of the superpixels in `shared/inputs`.
+        settings: The experiment's canonical settings, for readers.
+    """
+
+    sparsities: tuple[float, ...]
+    seeds: tuple[int, ...]
+    images: tuple[str, ...]
+    block: int
+    size: tuple[int, int]
+    cam_size: tuple[int, int]
+    segments_max: int
+    tasks: Mapping[str, TaskLayout]
+    layers: tuple[str, ...]
+    maps: str
+    previews: int
+    inputs: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Record:
     """Proof that a shard is done: written last, moved by the merge, edited by nobody.
 
