@@ -1,0 +1,1 @@
+"""What shall run: grid files, data sets, recipes, identities, shards, the frozen plan."""

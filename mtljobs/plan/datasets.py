@@ -1,0 +1,64 @@
+"""What a plan knows of a data set: `dataset.json`, or what a synthetic set's settings say."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+from mtljobs.contracts import DatasetInfo
+from mtljobs.errors import GridError
+from mtljobs.ledger.files import write_json
+from mtljobs.ledger.paths import Workspace
+from mtljobs.settings.data import DataChoice, Rooms
+
+
+def info_path(workspace: Workspace, dataset_id: str) -> Path:
+    """Where `mtljobs data prepare` writes."""
+    return workspace.data / dataset_id / "dataset.json"
+
+
+def write_info(workspace: Workspace, info: DatasetInfo) -> Path:
+    """Write `dataset.json`; replaces an older one."""
+    path = info_path(workspace, info.id)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_json(path, dataclasses.asdict(info))
+    return path
+
+
+def read_info(path: Path) -> DatasetInfo:
+    """The `DatasetInfo` that `write_info` wrote.
+
+    Raises:
+        GridError: The file is not one of ours.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        values["splits"] = {split: tuple(ids) for split, ids in values["splits"].items()}
+        values["class_names"] = tuple(values["class_names"])
+        values["tasks"] = tuple(values["tasks"])
+        values["size"] = values["size"] and tuple(values["size"])
+        return DatasetInfo(**values)
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise GridError(
+            f"{path} is no description of a data set ({error!r}); write it again with "
+            "`mtljobs data prepare`."
+        ) from error
+
+
+def dataset_info(choice: DataChoice, workspace: Workspace) -> DatasetInfo:
+    """What may be known of a grid's data set without opening an image.
+
+    Raises:
+        GridError: The set must be prepared first.
+    """
+    if isinstance(choice, Rooms):
+        return choice.info()
+    path = info_path(workspace, choice.id)
+    if not path.is_file():
+        raise GridError(
+            f"the data set {choice.id!r} is not prepared in the workspace {workspace.root}: "
+            "`mtljobs data prepare DESCRIPTION.toml --root FOLDER` reads its files once and "
+            f"writes {path}."
+        )
+    return read_info(path)

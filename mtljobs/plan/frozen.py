@@ -1,0 +1,151 @@
+"""The frozen plan: what a run consists of, one immutable file per growth, JSON lines.
+
+Line 1 is the header (grid, cells, layouts, resources), every further line a shard. The newest
+file is the whole run; older ones stay for the workers that were started with them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mtljobs.contracts import ExperimentLayout, Shard, TaskLayout
+from mtljobs.errors import CorruptionError, UserError
+from mtljobs.ledger.files import create_exclusively
+from mtljobs.ledger.paths import RunFolder
+
+FORMAT = "mtljobs-plan-1"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """(experiment, sparsity, seed): names the last network of its recipe.
+
+    Attributes:
+        identity: Of all that the cell adds to the store.
+        network: Identity of the network that is evaluated and explained.
+        shards: Names of the shards it needs, parents first.
+    """
+
+    experiment: str
+    sparsity: float
+    seed: int
+    identity: str
+    network: str
+    shards: tuple[str, ...]
+
+    @property
+    def slot(self) -> tuple[str, float, int]:
+        """Its place in the run, which one identity holds for ever."""
+        return self.experiment, self.sparsity, self.seed
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run consists of.
+
+    Attributes:
+        grid: Name or path of the grid that was submitted last.
+        cells: In the order of their arrival.
+        layouts: Store layout per experiment.
+        shards: Parents before children; the index in this tuple is what a job is given.
+        resources: Canonical `[resources]`.
+        backend: Of the store.
+        provisional: Some data set is known by published counts alone.
+    """
+
+    grid: str
+    cells: tuple[Cell, ...]
+    layouts: Mapping[str, ExperimentLayout]
+    shards: tuple[Shard, ...]
+    resources: Mapping[str, Any]
+    backend: str
+    provisional: bool = False
+
+
+def freeze_plan(run: RunFolder, plan: Plan) -> Path:
+    """Write a plan as the run's next file, or find that the newest one says the same.
+
+    Raises:
+        UserError: Another submission wrote the next file in the same moment.
+    """
+    text = _text(plan)
+    newest = newest_plan(run)
+    if newest is not None and newest.read_text(encoding="utf-8") == text:
+        return newest
+    number = 1 if newest is None else int(newest.stem) + 1
+    path = run.plans / f"{number:04d}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not create_exclusively(path, text.encode()):
+        raise UserError(
+            f"another submission wrote {path} in the same moment; submit again: what it planned "
+            "is then kept, and only what is still new is added."
+        )
+    return path
+
+
+def newest_plan(run: RunFolder) -> Path | None:
+    """The run's newest plan file."""
+    return max(run.plans.glob("[0-9]*.jsonl"), default=None, key=lambda path: int(path.stem))
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in a file.
+
+    Raises:
+        CorruptionError: The file is not a whole plan of this format.
+    """
+    try:
+        header, *lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        if header.pop("format") != FORMAT or header.pop("shards") != len(lines):
+            raise CorruptionError(f"{path} is not a whole plan of the format {FORMAT}.")
+        return Plan(
+            grid=header["grid"],
+            cells=tuple(Cell(**{**cell, "shards": tuple(cell["shards"])}) for cell in header["cells"]),
+            layouts={name: _layout(value) for name, value in header["layouts"].items()},
+            shards=tuple(Shard(**{**line, "parents": tuple(line["parents"])}) for line in lines),
+            resources=header["resources"],
+            backend=header["backend"],
+            provisional=header["provisional"],
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptionError(f"{path} is not a plan of the format {FORMAT}: {error!r}.") from error
+
+
+def read_newest(run: RunFolder) -> Plan | None:
+    """The run's newest plan, or None where nothing was ever submitted."""
+    path = newest_plan(run)
+    return None if path is None else read_plan(path)
+
+
+def _text(plan: Plan) -> str:
+    header = {
+        "format": FORMAT,
+        "grid": plan.grid,
+        "cells": [dataclasses.asdict(cell) for cell in plan.cells],
+        "layouts": {name: dataclasses.asdict(value) for name, value in plan.layouts.items()},
+        "resources": plan.resources,
+        "backend": plan.backend,
+        "provisional": plan.provisional,
+        "shards": len(plan.shards),
+    }
+    lines = [header, *(dataclasses.asdict(shard) for shard in plan.shards)]
+    return "".join(json.dumps(line, sort_keys=True, allow_nan=False) + "\n" for line in lines)
+
+
+def _layout(value: dict[str, Any]) -> ExperimentLayout:
+    tasks = {
+        name: TaskLayout(
+            groups=tuple(task["groups"]),
+            metrics=tuple(task["metrics"]),
+            lower_is_better=tuple(task["lower_is_better"]),
+            arrays={array: tuple(axes) for array, axes in task["arrays"].items()},
+        )
+        for name, task in value["tasks"].items()
+    }
+    lists = ("sparsities", "seeds", "images", "size", "cam_size", "layers")
+    return ExperimentLayout(**{**value, **{key: tuple(value[key]) for key in lists}, "tasks": tasks})

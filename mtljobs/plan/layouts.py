@@ -1,0 +1,139 @@
+"""The store's shapes and labels of an experiment: fixed by its first plan, grown at the ends."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from mtljobs.contracts import DatasetInfo, ExperimentLayout, TaskLayout
+from mtljobs.errors import GridError
+from mtljobs.plan.grids import nearest
+from mtljobs.plan.networks import data_identity
+from mtljobs.settings import Experiment, canonical
+from mtljobs.settings.numerics import Numerics
+
+
+def new_layout(
+    experiment: Experiment, *, info: DatasetInfo, numerics: Numerics, inputs: str
+) -> ExperimentLayout:
+    """The layout that an experiment's own settings give.
+
+    Args:
+        inputs: Identity of the superpixels.
+    """
+    rows, columns = experiment.data.size
+    stride = experiment.model.stride(explained_layer(experiment))
+    return ExperimentLayout(
+        sparsities=experiment.sparsities,
+        seeds=experiment.seeds,
+        images=explained_images(experiment, info),
+        block=experiment.explain.block_size(),
+        size=(rows, columns),
+        cam_size=(rows // stride, columns // stride),
+        segments_max=experiment.explain.segments_room(),
+        tasks={
+            task.name: TaskLayout(
+                groups=task.groups(info),
+                metrics=task.metrics,
+                lower_is_better=task.lower_is_better,
+                arrays=task.arrays,
+            )
+            for task in experiment.tasks
+        },
+        layers=experiment.model.convolutions(task_names(experiment)),
+        maps=experiment.explain.maps,
+        previews=experiment.explain.previews if info.preview_allowed else 0,
+        inputs=inputs,
+        settings=comparable_settings(experiment, info=info, numerics=numerics),
+    )
+
+
+def grow_layout(old: ExperimentLayout, new: ExperimentLayout) -> ExperimentLayout:
+    """`old` with the sparsities and seeds that only `new` has appended."""
+    return dataclasses.replace(
+        old,
+        sparsities=_append(old.sparsities, new.sparsities),
+        seeds=_append(old.seeds, new.seeds),
+    )
+
+
+def is_growth(old: ExperimentLayout, new: ExperimentLayout) -> bool:
+    """Whether the layouts differ in sparsities and seeds alone."""
+    return dataclasses.replace(new, sparsities=old.sparsities, seeds=old.seeds) == old
+
+
+def comparable_settings(
+    experiment: Experiment, *, info: DatasetInfo, numerics: Numerics
+) -> dict[str, Any]:
+    """All settings behind an experiment's results, less the axes that may grow."""
+    values: dict[str, Any] = canonical(experiment)
+    del values["sparsities"], values["seeds"]
+    return {
+        "experiment": values,
+        "numerics": canonical(numerics),
+        "data_sha256": data_identity(info),
+    }
+
+
+def task_names(experiment: Experiment) -> tuple[str, ...]:
+    """Names of the experiment's tasks, in its order."""
+    return tuple(task.name for task in experiment.tasks)
+
+
+def explained_layer(experiment: Experiment) -> str:
+    """The module that is explained, by its name in the network."""
+    layer = experiment.explain.saliency.layer
+    return experiment.model.layers.get(layer, layer)
+
+
+def explained_images(experiment: Experiment, info: DatasetInfo) -> tuple[str, ...]:
+    """Images of the test split, spread evenly over it."""
+    ids = info.splits["test"]
+    count = experiment.explain.images
+    if count > len(ids):
+        raise GridError(
+            f"experiment {experiment.name!r} explains {count} images, but the test split of "
+            f"{info.id!r} has {len(ids)}; lower explain.images."
+        )
+    return tuple(ids[index * len(ids) // count] for index in range(count))
+
+
+def check_experiment(experiment: Experiment, info: DatasetInfo) -> None:
+    """Refuse what its settings classes cannot see alone.
+
+    Raises:
+        GridError: A target that the data set lacks, a size that the model cannot take, a batch
+            larger than the training split, or a sparsity out of the method's reach.
+    """
+    where = f"experiment {experiment.name!r}"
+    for task in experiment.tasks:
+        if task.name not in info.tasks:
+            raise GridError(f"{where}: the data set {info.id!r} has no {task.name}{nearest(task.name, info.tasks)}.")
+    multiple = experiment.model.size_multiple
+    if any(edge % multiple for edge in experiment.data.size):
+        raise GridError(
+            f"{where}: {experiment.model.name} takes images whose rows and columns are multiples "
+            f"of {multiple}, received {experiment.data.size[0]} x {experiment.data.size[1]}."
+        )
+    if experiment.training.batch > len(info.splits["train"]):
+        raise GridError(
+            f"{where}: training.batch = {experiment.training.batch} exceeds the "
+            f"{len(info.splits['train'])} training images of {info.id!r}."
+        )
+    _check_sparsities(experiment)
+
+
+def _check_sparsities(experiment: Experiment) -> None:
+    groups = experiment.model.channel_groups(task_names(experiment))
+    lowest, highest = experiment.pruning.reachable(groups)
+    for sparsity in experiment.sparsities:
+        if sparsity and not lowest <= sparsity <= highest:
+            raise GridError(
+                f"experiment {experiment.name!r}: {experiment.pruning.name} cannot reach a "
+                f"sparsity of {sparsity:g} on {experiment.model.name} at this width; reachable: "
+                f"{lowest:g} to {highest:.4f}."
+            )
+
+
+def _append(old: tuple[Any, ...], new: tuple[Any, ...]) -> tuple[Any, ...]:
+    return old + tuple(value for value in new if value not in old)
