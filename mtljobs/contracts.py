@@ -104,7 +104,8 @@ class Phase:
 
     Attributes:
         kind: "train" starts from an initialisation, "cut" removes weights, "tune" trains on.
-        method: Canonical settings of the pruning method as far as this phase depends on them.
+        method: Canonical settings of the pruning method as far as this phase depends on them, the
+            rest at their defaults; None where it does not depend on the method.
         sparsity: What a cut aims at, in [0, 1); None elsewhere.
         iterations: Length of a train or tune phase; None: as `training.iterations` says.
     """

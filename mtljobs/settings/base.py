@@ -14,9 +14,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, TypedDict
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, TypeAdapter
 
-from mtljobs.errors import MissingExtraError
+from mtljobs.errors import GridError, MissingExtraError
 
 
 class _Declared(TypedDict):
@@ -136,3 +136,29 @@ def build(settings: Choice, **context: Any) -> Any:
         if entry != "name"
     }
     return load(settings.implementation)(**fields, **context)
+
+
+def restore(kind: Any, values: Any) -> Any:
+    """The settings object whose canonical form is `values`, as it stands in a plan.
+
+    Args:
+        kind: A settings class, or the union of a page, such as `DataChoice`.
+
+    Raises:
+        GridError: The plan was made by a release whose settings mean something else.
+    """
+    restored = TypeAdapter(kind).validate_python(_without_versions(values))
+    if canonical(restored) != values and canonical(restored, learns=True) != values:
+        raise GridError(
+            f"the plan was written by another release of mtljobs: {values!r} does not mean the "
+            "same here. Finish the run with that release, or submit to another run."
+        )
+    return restored
+
+
+def _without_versions(values: Any) -> Any:
+    if isinstance(values, Mapping):
+        return {key: _without_versions(value) for key, value in values.items() if key != "version"}
+    if isinstance(values, (list, tuple)):
+        return [_without_versions(value) for value in values]
+    return values

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from mtljobs.contracts import ChannelGroup, Phase
-from mtljobs.settings.base import DECLARED
+from mtljobs.settings.base import DECLARED, canonical
 
 
 @dataclass(**DECLARED)
@@ -41,11 +42,13 @@ class NetSlim:
         """The phases that lead to a sparsity."""
         if sparsity == 0.0:
             return (Phase(kind="train"),)
-        learning = {"name": self.name, "version": self.version, "penalty": self.penalty,
-                    "penalty_form": self.penalty_form}  # fmt: skip
+        # A phase depends on a part of the settings; the rest stands at its default, so that
+        # phases which differ in nothing that matters to them are one network.
+        learning = NetSlim(name="netslim", penalty=self.penalty, penalty_form=self.penalty_form)
+        cutting = replace(learning, floor=self.floor)
         return (
-            Phase(kind="train", method=learning),
-            Phase(kind="cut", method={**learning, "floor": self.floor}, sparsity=sparsity),
+            Phase(kind="train", method=canonical(learning)),
+            Phase(kind="cut", method=canonical(cutting), sparsity=sparsity),
             Phase(kind="tune", iterations=self.tune_iterations),
         )
 

@@ -1,4 +1,7 @@
-"""How a network learns: length, optimiser, schedule, augmentation. No implementation to choose."""
+"""How a network learns: length, optimiser, schedule, augmentation.
+
+Context of `build`: `model`, `tasks` (name -> Task), `weighting`, `hooks`, `dataset`, `seed`.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,7 @@ class Training:
         flip: Mirror half of the images left to right, with all their targets.
     """
 
+    implementation: ClassVar[str] = "mtljobs.training.loop:Trainer"
     version: ClassVar[int] = 1
 
     iterations: Annotated[int, Field(ge=1)]

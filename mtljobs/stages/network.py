@@ -1,0 +1,49 @@
+"""A network on disk: `weights.safetensors` with its channel widths; no pickled class."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from mtljobs.contracts import Model
+from mtljobs.errors import CorruptionError
+from mtljobs.settings import build
+from mtljobs.settings.models import ModelChoice
+
+WEIGHTS = "weights.safetensors"
+
+
+def save_network(folder: Path, model: Any) -> None:
+    """Write a network's weights, and the widths that rebuild it, to a folder."""
+    state = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
+    # One key: the order of several is not fixed, and equal networks are equal bytes.
+    save_file(state, folder / WEIGHTS, metadata={"widths": json.dumps(model.widths())})
+
+
+def load_network(
+    folder: Path, choice: ModelChoice, *, channels: dict[str, int], device: torch.device
+) -> Any:
+    """The network in a folder, as narrow as it was saved, in evaluation mode.
+
+    Raises:
+        CorruptionError: The file is not what was written.
+    """
+    path = folder / WEIGHTS
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            widths = json.loads(file.metadata()["widths"])
+        model: Model = build(choice, channels=channels, widths=widths)
+        assert isinstance(model, nn.Module)  # noqa: S101 (a Protocol cannot say so)
+        model.load_state_dict(load_file(path))
+    except (safetensors.SafetensorError, KeyError, RuntimeError) as error:
+        raise CorruptionError(
+            f"{path} does not hold this network ({error}); remove the folder {folder} and run "
+            "`mtljobs resume` to compute it again."
+        ) from error
+    return model.to(device).eval()

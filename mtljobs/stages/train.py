@@ -1,0 +1,65 @@
+"""Stage `train`: a train phase from an initialisation, a tune phase from a parent network."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import torch
+
+from mtljobs.contracts import Task
+from mtljobs.settings import build, derive_seed
+from mtljobs.settings.base import restore
+from mtljobs.settings.training import Training
+from mtljobs.settings.weighting import WeightingChoice
+from mtljobs.stages.materials import (
+    apply_numerics,
+    open_dataset,
+    open_info,
+    open_model_choice,
+    open_network,
+    open_tasks,
+)
+from mtljobs.stages.network import save_network
+from mtljobs.stages.prune import open_pruner
+from mtljobs.stages.work import Work
+
+CHECKPOINT = "checkpoint.bin"
+HISTORY = "training.jsonl"
+
+
+def run(work: Work) -> None:
+    """Train or tune the shard's network; write weights and history to `work.output`."""
+    spec = work.shard.spec
+    device = apply_numerics(work)
+    info = open_info(work)
+    tasks = open_tasks(work, info)
+    model = _starting_point(work, tasks, device)
+    pruner = open_pruner(spec["method"])
+    trainer = build(
+        restore(Training, spec["training"]),
+        model=model,
+        tasks=tasks,
+        weighting=build(restore(WeightingChoice, spec["weighting"]), tasks=tuple(tasks)),
+        hooks=() if pruner is None else pruner.hooks(spec["phase"], model),
+        dataset=open_dataset(work, info, "train"),
+        seed=derive_seed(spec["seed"], spec["phase"]),
+    )
+    history = trainer.run(
+        checkpoint=work.scratch / CHECKPOINT,
+        checkpoint_every_s=work.resources.checkpoint_every_s,
+        loader_workers=work.resources.loader_workers,
+        stop=work.stop,
+        progress=work.progress,
+    )
+    save_network(work.output, model)
+    lines = [json.dumps(entry, sort_keys=True) + "\n" for entry in history]
+    (work.output / HISTORY).write_text("".join(lines), encoding="utf-8")
+
+
+def _starting_point(work: Work, tasks: dict[str, Task], device: torch.device) -> Any:
+    if "parent" in work.shard.inputs:
+        return open_network(work, "parent", tasks, device)
+    torch.manual_seed(derive_seed(work.shard.spec["seed"], "initialisation"))
+    channels = {name: task.channels for name, task in tasks.items()}
+    return build(open_model_choice(work), channels=channels, widths=None).to(device)

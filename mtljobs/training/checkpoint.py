@@ -1,0 +1,48 @@
+"""The one file that an unfinished training leaves: written aside, replaced, checked on reading."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mtljobs.ledger.files import write_bytes
+
+_log = logging.getLogger(__name__)
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Replace the checkpoint; a kill at any instruction leaves the old or the new one, whole.
+
+    Args:
+        state: Tensors and plain values, nested in dicts and lists.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    payload = buffer.getvalue()
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_bytes(path, hashlib.sha256(payload).digest() + payload)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any] | None:
+    """The state that was saved last, or None where there is none to use.
+
+    A checkpoint that is not what was written is set aside under another name, with a warning: the
+    training then starts over and comes to the same network.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    checksum, payload = content[:32], content[32:]
+    if hashlib.sha256(payload).digest() != checksum:
+        aside = path.with_suffix(".corrupt")
+        path.replace(aside)
+        _log.warning("checkpoint %s is corrupt: set aside as %s, starting over", path, aside.name)
+        return None
+    state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    return state

@@ -1,0 +1,68 @@
+"""Which images a training step sees: a function of seed and iteration, never of a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from mtljobs.contracts import Dataset, Sample
+from mtljobs.data.augment import flip as flip_sample
+from mtljobs.settings import derive_seed
+
+Key = tuple[int, int]
+"""(epoch, position in the data set): all that an augmented sample depends on, besides the seed."""
+
+
+class EpochBatches:
+    """Batches of keys for the iterations from `start` to `stop`, whole batches only.
+
+    Every epoch is a permutation of its own; the images that do not fill its last batch are left
+    out of that epoch.
+
+    Example:
+        >>> whole = list(EpochBatches(count=5, batch=2, seed=0, start=0, stop=4))
+        >>> list(EpochBatches(count=5, batch=2, seed=0, start=3, stop=4)) == whole[3:]
+        True
+    """
+
+    def __init__(self, *, count: int, batch: int, seed: int, start: int, stop: int) -> None:
+        self.count = count
+        self.batch = batch
+        self.seed = seed
+        self.start = start
+        self.stop = stop
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        per_epoch = self.count // self.batch
+        order: np.ndarray = np.empty(0)
+        known_epoch = -1
+        for iteration in range(self.start, self.stop):
+            epoch, position = divmod(iteration, per_epoch)
+            if epoch != known_epoch:
+                generator = np.random.default_rng(derive_seed(self.seed, "order", epoch))
+                order, known_epoch = generator.permutation(self.count), epoch
+            chosen = order[position * self.batch : (position + 1) * self.batch]
+            yield [(epoch, int(index)) for index in chosen]
+
+
+class EpochSamples:
+    """A data set seen through keys: the same key gives the same, augmented, sample anywhere."""
+
+    def __init__(self, dataset: Dataset, *, seed: int, flip: bool) -> None:
+        self.dataset = dataset
+        self.seed = seed
+        self.flip = flip
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: Key) -> Sample:
+        epoch, index = key
+        sample = self.dataset[index]
+        if self.flip and derive_seed(self.seed, "flip", epoch, index) % 2:
+            return flip_sample(sample)
+        return sample
