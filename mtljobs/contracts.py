@@ -292,7 +292,13 @@ class Task(Protocol):
 
 
 class Model(Protocol):
-    """A network (`nn.Module`) that computes the tasks that it is asked for, and no other."""
+    """A network (`nn.Module`) that computes the tasks that it is asked for, and no other.
+
+    Attributes:
+        tasks: All that it was built for.
+    """
+
+    tasks: tuple[str, ...]
 
     def __call__(
         self, images: Float[Tensor, "image channel row column"], tasks: Sequence[str]
@@ -300,6 +306,10 @@ class Model(Protocol):
 
     def widths(self) -> dict[str, int]:
         """Channels that each channel group has now; with the settings, enough to rebuild it."""
+        ...
+
+    def norms(self) -> dict[str, tuple[nn.BatchNorm2d, ...]]:
+        """Batch norms behind each channel group's producers; those of followers are left out."""
         ...
 
     def traceable(self) -> AbstractContextManager[None]:

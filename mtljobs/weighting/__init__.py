@@ -1,0 +1,1 @@
+"""How task losses are balanced: one file per method."""
