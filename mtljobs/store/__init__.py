@@ -1,0 +1,1 @@
+"""Where arrays are kept: the published format, and the backends that write it."""
