@@ -246,6 +246,27 @@ class Meter(Protocol):
         ...
 
 
+class Score(Protocol):
+    """How well a prediction still holds on its item's pixels, before division by step 0."""
+
+    def __call__(
+        self,
+        prediction: Float[Tensor, "item channel row column"],
+        *,
+        clean: Float[Tensor, "item channel row column"],
+        mask: Bool[Tensor, "item row column"],
+        group: Int[Tensor, "item"],
+    ) -> Float[Tensor, "item"]:
+        """Each item's score on its own.
+
+        Args:
+            clean: The prediction on the image with nothing removed.
+            mask: The pixels of the item's group on the clean image; not empty.
+            group: Index of the item's group.
+        """
+        ...
+
+
 class Task(Protocol):
     """What is predicted: loss, metrics, and the groups and scores that explanations are about."""
 
@@ -283,11 +304,12 @@ class Task(Protocol):
     def score(
         self,
         prediction: Float[Tensor, "item channel row column"],
+        *,
         clean: Float[Tensor, "item channel row column"],
         mask: Bool[Tensor, "item row column"],
         group: Int[Tensor, "item"],
     ) -> Float[Tensor, "item"]:
-        """How well a prediction still holds on its item's pixels, before division by step 0."""
+        """The task's `Score`."""
         ...
 
 
@@ -385,21 +407,36 @@ class Pruner(Protocol):
         ...
 
 
+class Superpixels(Protocol):
+    """The parts of an image that faithfulness removes."""
+
+    def segments(
+        self, image: Float[np.ndarray, "channel row column"]
+    ) -> Int[np.ndarray, "row column"]:
+        """Superpixel of each pixel, 0 to L - 1 without gaps; a function of the image alone.
+
+        Raises:
+            DataError: The image is not finite.
+        """
+        ...
+
+
 class Saliency(Protocol):
     """Where the evidence for a score lies."""
 
     def maps(
         self,
         model: nn.Module,
-        layer: str,
         images: Float[Tensor, "image channel row column"],
-        evidence: Callable[[Tensor], Float[Tensor, "image group"]],
-    ) -> Float[Tensor, "image group cam_row cam_column"]:
-        """One map per image and group, at the layer's resolution.
+        *,
+        evidence: Callable[[Tensor], Mapping[str, Float[Tensor, "image group"]]],
+    ) -> dict[str, Float[Tensor, "image group cam_row cam_column"]]:
+        """One map per image and group of each task, >= 0, at the method's own resolution.
 
         Args:
-            layer: Name of the explained module inside `model`.
-            evidence: The scalars to explain, computed from the images through `model`.
+            model: In evaluation mode.
+            evidence: The scalars to explain per task, computed from the images through `model`;
+                called once.
         """
         ...
 
@@ -427,8 +464,10 @@ class Faithfulness(Protocol):
     def curves(
         self,
         predict: Callable[[Tensor], Tensor],
-        score: Callable[[Tensor, Tensor, Tensor, Tensor], Float[Tensor, "item"]],
+        score: Score,
+        *,
         image: Float[Tensor, "channel row column"],
+        clean: Float[Tensor, "output row column"],
         masks: Bool[Tensor, "group row column"],
         maps: Float[Tensor, "group row column"],
         segments: Int[np.ndarray, "row column"],
@@ -437,8 +476,9 @@ class Faithfulness(Protocol):
 
         Args:
             predict: Images -> one task's prediction.
-            score: The task's score, as in `Task.score`.
-            masks: Pixels of each group on the clean image.
+            score: The task's score.
+            clean: The task's prediction on `image`, which `masks` and `maps` were made from.
+            masks: Pixels of each group.
             maps: Saliency at the image's resolution.
             segments: Superpixel of each pixel, 0 to L - 1.
         """

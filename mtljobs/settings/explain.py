@@ -1,4 +1,8 @@
-"""Explanations. Context of `build`: none for saliency and superpixels; `batch` for faithfulness."""
+"""Explanations. Context of `build`: none for saliency and superpixels; `batch` for faithfulness.
+
+A saliency method is built with the name of a module in place of an alias of the model, such as
+"last_shared": `build(dataclasses.replace(saliency, layer=layer))`.
+"""
 
 from __future__ import annotations
 
