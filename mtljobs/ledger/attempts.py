@@ -1,0 +1,201 @@
+"""Attempts: what each execution of a shard says of itself, joined with what its host says of it.
+
+<shard>.<n>.json        written by the worker alone: start, renewal each minute, own end
+<shard>.<n>.host.json   written by whoever started the worker: exit code, signal, cause
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from mtljobs.errors import CorruptionError
+from mtljobs.ledger.files import create_file, read_json, replace_file, to_json
+from mtljobs.ledger.liveness import ProcessIdentity, is_silent
+from mtljobs.ledger.paths import create_folder
+
+Outcome = Literal[
+    "done", "duplicate", "waiting", "preempted", "timed out", "out of memory", "node lost",
+    "cancelled", "failed",
+]  # fmt: skip
+"""How an attempt says, or its host says for it, that it ended."""
+
+State = Outcome | Literal["running", "vanished"]
+"""What an attempt is now; *vanished*: no sign of life, and nobody wrote an end."""
+
+_FILE = re.compile(r"(?P<shard>.+)\.(?P<number>\d+)\.json")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The running attempt, in the hands of the worker that makes it.
+
+    Attributes:
+        path: Its file.
+        shard: Name of the shard.
+        number: 1 for the shard's first attempt.
+        started: Seconds since 1970.
+        process: The worker.
+        device: What computes, as in "cpu" or "NVIDIA H200".
+    """
+
+    path: Path
+    shard: str
+    number: int
+    started: float
+    process: ProcessIdentity
+    device: str
+
+    @property
+    def name(self) -> str:
+        """`<shard>.<n>`, also the name of the attempt's staging folder."""
+        return f"{self.shard}.{self.number}"
+
+    def beat(self) -> None:
+        """Say that the attempt is alive; due each minute."""
+        os.utime(self.path)
+
+    def end(self, outcome: Outcome, detail: str) -> None:
+        """Say how the attempt ended; the last thing a worker does."""
+        end = {"outcome": outcome, "detail": detail, "ended": time.time()}
+        replace_file(self.path, to_json(self._start() | end))
+
+    def _start(self) -> dict[str, Any]:
+        return {
+            "started": self.started,
+            "process": self.process.to_json(),
+            "device": self.device,
+        }
+
+
+@dataclass(frozen=True)
+class AttemptState:
+    """One attempt as anybody sees it.
+
+    Attributes:
+        shard: Name of the shard.
+        number: 1 for the shard's first attempt.
+        state: What it is now.
+        detail: A reason or traceback; may be empty.
+        started: Seconds since 1970; of the first sign where the start cannot be read.
+        last_sign: Seconds since 1970 of its end or latest renewal.
+        process: The worker; None where its file cannot be read.
+        device: What computed; empty where unknown.
+        exit_code: As its host saw it; None where no host said.
+        signal: That ended it, as its host saw it.
+    """
+
+    shard: str
+    number: int
+    state: State
+    detail: str
+    started: float
+    last_sign: float
+    process: ProcessIdentity | None
+    device: str
+    exit_code: int | None
+    signal: int | None
+
+
+def begin(folder: Path, shard: str, *, device: str) -> Attempt:
+    """Begin the shard's next attempt, under a number that no other attempt has."""
+    create_folder(folder)
+    taken = [number for name, number in _list(folder) if name == shard]
+    for number in itertools.count(max(taken, default=0) + 1):
+        attempt = Attempt(
+            path=folder / f"{shard}.{number}.json",
+            shard=shard,
+            number=number,
+            started=time.time(),
+            process=ProcessIdentity.current(),
+            device=device,
+        )
+        if create_file(attempt.path, to_json(attempt._start())):
+            return attempt
+    raise AssertionError("itertools.count ended")
+
+
+def report_from_host(
+    folder: Path,
+    shard: str,
+    number: int,
+    *,
+    exit_code: int | None,
+    signal: int | None,
+    cause: Outcome | None,
+) -> None:
+    """Say what the host saw of an attempt that is over: an exit code, or the signal that ended it.
+
+    A cause that the host knows counts where the worker could not write its own end.
+    """
+    values = {"exit_code": exit_code, "signal": signal, "cause": cause}
+    replace_file(folder / f"{shard}.{number}.host.json", to_json(values))
+
+
+def read_attempts(folder: Path) -> dict[str, list[AttemptState]]:
+    """Every attempt by shard, in the order of their numbers."""
+    states: dict[str, list[AttemptState]] = {}
+    for shard, number in _list(folder):
+        state = _read(folder, shard, number)
+        if state is not None:
+            states.setdefault(shard, []).append(state)
+    return states
+
+
+def is_running(folder: Path, name: str) -> bool:
+    """Whether the attempt of this name, `<shard>.<n>`, is alive as far as anybody can tell."""
+    match = _FILE.fullmatch(f"{name}.json")
+    if match is None:
+        return False
+    state = _read(folder, match["shard"], int(match["number"]))
+    return state is not None and state.state == "running"
+
+
+def _list(folder: Path) -> list[tuple[str, int]]:
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    matches = [_FILE.fullmatch(name) for name in names if not name.startswith(".")]
+    return sorted((match["shard"], int(match["number"])) for match in matches if match)
+
+
+def _read(folder: Path, shard: str, number: int) -> AttemptState | None:
+    path = folder / f"{shard}.{number}.json"
+    try:
+        last_sign = path.stat().st_mtime
+        silent = is_silent(path)
+    except FileNotFoundError:
+        return None
+    worker = _read_values(path)
+    host = _read_values(folder / f"{shard}.{number}.host.json")
+    process = ProcessIdentity.from_json(worker.get("process"))
+    is_over = bool(host) or silent or (process is not None and process.is_gone())
+    end = _known(worker.get("outcome")) or _known(host.get("cause"))
+    return AttemptState(
+        shard=shard,
+        number=number,
+        state=end or ("vanished" if is_over else "running"),
+        detail=worker.get("detail", ""),
+        started=worker.get("started", last_sign),
+        last_sign=worker.get("ended", last_sign),
+        process=process,
+        device=worker.get("device", ""),
+        exit_code=host.get("exit_code"),
+        signal=host.get("signal"),
+    )
+
+
+def _known(word: object) -> Outcome | None:
+    return next((outcome for outcome in get_args(Outcome) if outcome == word), None)
+
+
+def _read_values(path: Path) -> dict[str, Any]:
+    """What a file of an attempt says; nothing where it is missing or was cut short."""
+    try:
+        values = read_json(path)
+    except (FileNotFoundError, CorruptionError):
+        return {}
+    return values if isinstance(values, dict) else {}

@@ -1,0 +1,95 @@
+"""The one way in which results become visible: a private folder, synced, then renamed once."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+from mtljobs.contracts import Record
+from mtljobs.errors import CorruptionError
+from mtljobs.ledger import attempts, claims
+from mtljobs.ledger.files import remove_tree, sync_folder, sync_tree
+from mtljobs.ledger.paths import RunFolder, Workspace, create_folder
+from mtljobs.ledger.records import RECORD, write_record
+
+
+def new_staging(parent: Path, name: str) -> Path:
+    """A new, empty, private folder `<name>.<n>` with the first free number."""
+    create_folder(parent)
+    for number in itertools.count(1):
+        staging = parent / f"{name}.{number}"
+        try:
+            staging.mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        return staging
+    raise AssertionError("itertools.count ended")
+
+
+def commit(staging: Path, target: Path, record: Record, *, merged: Path | None = None) -> bool:
+    """Make a shard's results visible, all at once, unless somebody else's already are.
+
+    Afterwards `staging` is gone in either case.
+
+    Args:
+        staging: What the shard wrote.
+        target: Where results of this identity stand; on the same file system.
+        record: Of what `staging` holds; written into it last.
+        merged: Where the record stands once the results were merged; None where nobody merges.
+
+    Returns:
+        Whether these results are the ones that count; False: another attempt was first.
+
+    Raises:
+        CorruptionError: The target holds files without their record.
+    """
+    if merged is not None and merged.exists():
+        remove_tree(staging)
+        return False
+    write_record(staging, record)
+    sync_tree(staging)
+    create_folder(target.parent)
+    try:
+        staging.rename(target)
+    except OSError as error:
+        _check_taken(target, error)
+        remove_tree(staging)
+        return False
+    sync_folder(target.parent)
+    return True
+
+
+def _check_taken(target: Path, error: OSError) -> None:
+    """Return where the rename failed because the shard is done; say what to do elsewhere."""
+    if (target / RECORD).exists():
+        return
+    if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+        raise error
+    raise CorruptionError(
+        f"{target} is there without its {RECORD}, so it is not the work of mtljobs, whose commits "
+        "appear whole. Remove the folder and resume the run."
+    ) from error
+
+
+def sweep_run(run: RunFolder) -> list[str]:
+    """Remove staging folders `<shard>.<n>` whose attempt of that number has ended; their names."""
+    return _sweep(run.staging, is_live=lambda name: attempts.is_running(run.attempts, name))
+
+
+def sweep_shared(workspace: Workspace) -> list[str]:
+    """Remove staging folders `<identity>.<n>` of identities that nobody claims; their names."""
+    return _sweep(
+        workspace.staging,
+        is_live=lambda name: claims.is_held(workspace.work / name.rpartition(".")[0] / "claims"),
+    )
+
+
+def _sweep(staging: Path, *, is_live: Callable[[str], bool]) -> list[str]:
+    # Listed before the owners are looked at: an owner begins before its folder does.
+    folders = sorted(staging.iterdir()) if staging.is_dir() else []
+    dead = [folder for folder in folders if not is_live(folder.name)]
+    for folder in dead:
+        remove_tree(folder)
+    return [folder.name for folder in dead]

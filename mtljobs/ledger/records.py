@@ -1,0 +1,97 @@
+"""Records: the proof that a shard is done, and where to find it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from mtljobs.contracts import Record, Shard
+from mtljobs.errors import CorruptionError
+from mtljobs.ledger.files import hash_file, read_json, replace_file, to_json
+from mtljobs.ledger.paths import RunFolder, Workspace, result_folder
+
+RECORD = "record.json"
+
+
+def make_record(folder: Path, *, shard: str, identity: str, versions: Mapping[str, str]) -> Record:
+    """The record of what a folder holds now: every file but `record.json`, hashed."""
+    paths = {
+        path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()
+    }
+    files = {
+        name: (hash_file(path), path.stat().st_size)
+        for name, path in sorted(paths.items())
+        if name != RECORD
+    }
+    return Record(shard=shard, identity=identity, files=files, versions=dict(versions))
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Put a record beside the files that it is about."""
+    values = {
+        "shard": record.shard,
+        "identity": record.identity,
+        "files": {name: list(entry) for name, entry in record.files.items()},
+        "versions": dict(record.versions),
+    }
+    replace_file(folder / RECORD, to_json(values))
+
+
+def read_record(path: Path) -> Record:
+    """The record in a file.
+
+    Raises:
+        CorruptionError: It does not hold a record; says what to do.
+        FileNotFoundError: There is no such file.
+    """
+    values = read_json(path)
+    try:
+        record = Record(
+            shard=str(values["shard"]),
+            identity=str(values["identity"]),
+            files={
+                str(name): (str(sha), int(size)) for name, (sha, size) in values["files"].items()
+            },
+            versions={str(name): str(version) for name, version in values["versions"].items()},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CorruptionError(
+            f"{path} is JSON but no record of a shard ({error!r}). Move it away together with the "
+            "files it is about; the shard counts as not done and is computed again."
+        ) from error
+    for name in record.files:
+        _check_inside(path, name)
+    return record
+
+
+def _check_inside(path: Path, name: str) -> None:
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts:
+        raise CorruptionError(
+            f"{path} lists the file {name!r}, which is not inside the shard's folder. A record is "
+            "never edited by hand: move it away, and the shard is computed again."
+        )
+
+
+def find_record(workspace: Workspace, run: RunFolder, shard: Shard) -> Record | None:
+    """The proof that a shard is done, wherever it stands now; None while there is none.
+
+    Raises:
+        CorruptionError: A record is broken, or stands in the place of another.
+    """
+    # In this order: the merge moves a record from the first place to the second.
+    places = [result_folder(workspace, run, shard) / RECORD]
+    if not shard.shared:
+        places.append(run.ledger / f"{shard.name}.json")
+    for place in places:
+        try:
+            record = read_record(place)
+        except FileNotFoundError:
+            continue
+        if record.identity != shard.identity:
+            raise CorruptionError(
+                f"{place} is the record of identity {record.identity}, and the plan expects "
+                f"{shard.identity} there. Move it away; the shard is computed again."
+            )
+        return record
+    return None
