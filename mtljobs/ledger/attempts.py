@@ -51,11 +51,6 @@ class Attempt:
     process: ProcessIdentity
     device: str
 
-    @property
-    def name(self) -> str:
-        """`<shard>.<n>`, also the name of the attempt's staging folder."""
-        return f"{self.shard}.{self.number}"
-
     def beat(self) -> None:
         """Say that the attempt is alive; due each minute."""
         os.utime(self.path)
@@ -147,13 +142,10 @@ def read_attempts(folder: Path) -> dict[str, list[AttemptState]]:
     return states
 
 
-def is_running(folder: Path, name: str) -> bool:
-    """Whether the attempt of this name, `<shard>.<n>`, is alive as far as anybody can tell."""
-    match = _FILE.fullmatch(f"{name}.json")
-    if match is None:
-        return False
-    state = _read(folder, match["shard"], int(match["number"]))
-    return state is not None and state.state == "running"
+def is_running(folder: Path, shard: str) -> bool:
+    """Whether an attempt at the shard is alive as far as anybody can tell."""
+    states = (_read(folder, name, number) for name, number in _list(folder) if name == shard)
+    return any(state is not None and state.state == "running" for state in states)
 
 
 def _list(folder: Path) -> list[tuple[str, int]]:

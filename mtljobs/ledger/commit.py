@@ -11,7 +11,7 @@ from mtljobs.contracts import Record
 from mtljobs.errors import CorruptionError
 from mtljobs.ledger import attempts, claims
 from mtljobs.ledger.files import remove_tree, sync_folder, sync_tree
-from mtljobs.ledger.paths import RunFolder, Workspace, create_folder
+from mtljobs.ledger.paths import RunFolder, Workspace, claim_folder, create_folder
 from mtljobs.ledger.records import RECORD, write_record
 
 
@@ -74,22 +74,25 @@ def _check_taken(target: Path, error: OSError) -> None:
 
 
 def sweep_run(run: RunFolder) -> list[str]:
-    """Remove staging folders `<shard>.<n>` whose attempt of that number has ended; their names."""
-    return _sweep(run.staging, is_live=lambda name: attempts.is_running(run.attempts, name))
+    """Remove what dead attempts left in the run's staging; the names of the folders."""
+    return _sweep(run.staging, is_live=lambda shard: attempts.is_running(run.attempts, shard))
 
 
 def sweep_shared(workspace: Workspace) -> list[str]:
-    """Remove staging folders `<identity>.<n>` of identities that nobody claims; their names."""
+    """Remove what dead attempts left in the shared staging; the names of the folders.
+
+    An identity's staging is alive while somebody holds its claim.
+    """
     return _sweep(
         workspace.staging,
-        is_live=lambda name: claims.is_held(workspace.work / name.rpartition(".")[0] / "claims"),
+        is_live=lambda identity: claims.is_held(claim_folder(workspace, identity)),
     )
 
 
 def _sweep(staging: Path, *, is_live: Callable[[str], bool]) -> list[str]:
     # Listed before the owners are looked at: an owner begins before its folder does.
     folders = sorted(staging.iterdir()) if staging.is_dir() else []
-    dead = [folder for folder in folders if not is_live(folder.name)]
+    dead = [folder for folder in folders if not is_live(folder.name.rpartition(".")[0])]
     for folder in dead:
         remove_tree(folder)
     return [folder.name for folder in dead]

@@ -169,6 +169,6 @@ def scratch_folder(workspace: Workspace, run: RunFolder, shard: Shard) -> Path:
     return workspace.work / shard.identity if shard.shared else run.work / shard.name
 
 
-def claim_folder(workspace: Workspace, shard: Shard) -> Path:
+def claim_folder(workspace: Workspace, identity: str) -> Path:
     """Where the claims of a shared shard lie: beside its checkpoints, gone with them."""
-    return workspace.work / shard.identity / "claims"
+    return workspace.work / identity / "claims"
