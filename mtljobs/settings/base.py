@@ -131,9 +131,9 @@ def build(settings: Choice, **context: Any) -> Any:
     choice's settings page.
     """
     fields = {
-        entry: getattr(settings, entry)
-        for entry in settings.__dataclass_fields__
-        if entry != "name"
+        entry.name: getattr(settings, entry.name)
+        for entry in dataclasses.fields(settings)
+        if entry.name != "name"
     }
     return load(settings.implementation)(**fields, **context)
 
