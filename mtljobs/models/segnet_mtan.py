@@ -23,7 +23,7 @@ from mtljobs.models.unpooling import TracedPool, TracedUnpool, Unpool
 from mtljobs.settings import models as settings
 
 _STAGES = range(1, 6)
-_EPSILON = 1e-8
+_EPSILON = 1e-12
 """Added to the length of a predicted normal before dividing by it."""
 
 

@@ -1,0 +1,61 @@
+"""How large a network is: what stays of it after a cut is compared with what there was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """Size and cost of a network.
+
+    Attributes:
+        parameters: Weights and biases of all layers.
+        filters: Output channels, added over all convolutions, heads included.
+        macs: Multiply-accumulates of the convolutions for one image.
+    """
+
+    parameters: int
+    filters: int
+    macs: int
+
+
+def count(model: nn.Module, *, size: tuple[int, int], tasks: Sequence[str]) -> Complexity:
+    """Size of `model`, and its cost for one image of (rows, columns) `size` and these tasks."""
+    return Complexity(
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        filters=sum(layer_filters(model).values()),
+        macs=_macs(model, size, tasks),
+    )
+
+
+def layer_parameters(model: nn.Module) -> dict[str, int]:
+    """Weights and biases of every convolution, in the order of the module."""
+    return {
+        name: sum(parameter.numel() for parameter in conv.parameters())
+        for name, conv in _convolutions(model).items()
+    }
+
+
+def layer_filters(model: nn.Module) -> dict[str, int]:
+    """Output channels of every convolution, in the order of the module."""
+    return {name: conv.out_channels for name, conv in _convolutions(model).items()}
+
+
+def _convolutions(model: nn.Module) -> dict[str, nn.Conv2d]:
+    return {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
+
+
+def _macs(model: nn.Module, size: tuple[int, int], tasks: Sequence[str]) -> int:
+    """Counted on a copy without storage, which computes shapes only."""
+    shapes = deepcopy(model).to("meta").eval()
+    image = torch.empty(1, 3, *size, device="meta")
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        shapes(image, tasks)
+    return int(counter.get_total_flops()) // 2  # a multiply-accumulate is two operations
