@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import re
+from typing import get_args, get_type_hints
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from mtljobs.contracts import ChannelGroup, Phase
+from mtljobs.settings import Grid, canonical, digest
+from mtljobs.settings.base import restore
+from mtljobs.settings.data import Rooms
+
+INFO = Rooms(name="rooms").info()
+GROUPS = (ChannelGroup("a", 30, ("conv.a",)), ChannelGroup("b", 10, ("conv.b",), ("gate.b",)))
+
+
+def members(annotation):
+    """The settings classes that an annotation mentions."""
+    if dataclasses.is_dataclass(annotation):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from members(argument)
+
+
+def mentioned(cls):
+    """The settings classes that the fields of a class mention, and theirs in turn."""
+    yield cls
+    for annotation in get_type_hints(cls, include_extras=True).values():
+        for member in members(annotation):
+            yield from mentioned(member)
+
+
+def documented(cls):
+    """Names under `Attributes:` in a docstring."""
+    _, _, section = inspect.getdoc(cls).partition("Attributes:\n")
+    return re.findall(r"^    (\w+):", section.partition("\n\n")[0], flags=re.MULTILINE)
+
+
+def test_settings_are_frozen(settings_class, smallest):
+    settings = smallest(settings_class)
+    field = dataclasses.fields(settings)[0].name
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(settings, field, getattr(settings, field))
+
+
+def test_unknown_key_is_refused(settings_class):
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(settings_class).validate_python({"no_such_key": 1})
+    problems = [(problem["type"], problem["loc"]) for problem in caught.value.errors()]
+    assert ("unexpected_keyword_argument", ("no_such_key",)) in problems
+
+
+def test_every_field_is_documented(settings_class):
+    hints = get_type_hints(settings_class, include_extras=True)
+    fields = {field.name: hints[field.name] for field in dataclasses.fields(settings_class)}
+    named = documented(settings_class)
+    says_itself = {field for field, annotation in fields.items() if any(members(annotation))}
+    assert set(named) <= set(fields)
+    assert set(fields) - says_itself - set(named) <= {"name"}
+
+
+def test_default_written_out_changes_no_identity(settings_class, smallest, table_of):
+    settings = smallest(settings_class)
+    written = TypeAdapter(settings_class).validate_python(table_of(settings))
+    assert written == settings
+    assert digest(canonical(written)) == digest(canonical(settings))
+
+
+def test_settings_survive_the_way_through_a_plan(settings_class, smallest):
+    settings = smallest(settings_class)
+    line = json.dumps(canonical(settings), allow_nan=False)
+    assert restore(settings_class, json.loads(line)) == settings
+
+
+def test_canonical_form_holds_every_field(settings_class, smallest):
+    since = {f.name for f in dataclasses.fields(settings_class) if "since" in f.metadata}
+    fields = {field.name for field in dataclasses.fields(settings_class)}
+    form = set(canonical(smallest(settings_class))) - {"version"}
+    assert fields - since <= form <= fields
+
+
+def test_choice_has_a_version(choice, smallest):
+    assert choice.version >= 1
+    assert canonical(smallest(choice))["version"] == choice.version
+
+
+def test_grid_can_make_the_choice(choice):
+    assert choice in set(mentioned(Grid))
+
+
+def test_name_stands_for_one_choice_of_a_page(all_choices):
+    names = [
+        (cls.__module__, *get_args(get_type_hints(cls)["name"]))
+        for cls in all_choices
+        if "name" in cls.__dataclass_fields__
+    ]
+    assert len(set(names)) == len(names)
+
+
+def test_implementation_lies_in_the_room_of_its_page(choice):
+    page = choice.__module__.rpartition(".")[2]
+    module, _, attribute = choice.implementation.partition(":")
+    assert module.startswith(f"mtljobs.{page}.")
+    assert attribute.isidentifier()
+
+
+class TestTaskSettings:
+    def test_errors_are_among_the_metrics(self, task_choice):
+        assert task_choice.metrics
+        assert set(task_choice.lower_is_better) <= set(task_choice.metrics)
+
+    def test_groups_are_distinct(self, task_choice, smallest):
+        groups = smallest(task_choice).groups(INFO)
+        assert len(set(groups)) == len(groups) > 1
+
+    def test_network_has_a_channel_for_the_task(self, task_choice, smallest):
+        assert smallest(task_choice).channels(INFO) >= 1
+
+
+class TestModelSettings:
+    TASKS = ("segmentation", "depth")
+
+    def test_channel_groups_are_made_of_the_convolutions(self, model_choice, smallest):
+        settings = smallest(model_choice)
+        groups = settings.channel_groups(self.TASKS)
+        convolutions = settings.convolutions(self.TASKS)
+        tied = [conv for group in groups for conv in (*group.producers, *group.followers)]
+        assert len({group.name for group in groups}) == len(groups) > 0
+        assert len(set(tied)) == len(tied)
+        assert set(tied) <= set(convolutions)
+        assert len(set(convolutions)) == len(convolutions)
+
+    def test_every_group_has_channels_and_a_producer(self, model_choice, smallest):
+        for group in smallest(model_choice).channel_groups(self.TASKS):
+            assert group.width >= 1, group.name
+            assert group.producers, group.name
+
+    def test_task_that_is_left_out_takes_its_groups_along(self, model_choice, smallest):
+        settings = smallest(model_choice)
+        one, two = (settings.channel_groups(tasks) for tasks in (self.TASKS[:1], self.TASKS))
+        assert {group.name for group in one} < {group.name for group in two}
+
+    def test_explained_layers_divide_the_image_evenly(self, model_choice, smallest):
+        settings = smallest(model_choice)
+        assert "last_shared" in settings.layers
+        for layer in settings.layers.values():
+            assert settings.size_multiple % settings.stride(layer) == 0, layer
+
+
+class TestPruningSettings:
+    def test_sparsity_0_is_the_training_that_all_methods_share(self, pruning_choice, smallest):
+        assert smallest(pruning_choice).recipe(0.0) == (Phase(kind="train"),)
+
+    def test_recipe_cuts_to_the_sparsity_that_was_asked_for(self, pruning_choice, smallest):
+        cuts = [phase for phase in smallest(pruning_choice).recipe(0.5) if phase.kind == "cut"]
+        assert cuts[-1].sparsity == 0.5
+        assert [cut.sparsity for cut in cuts] == sorted(cut.sparsity for cut in cuts)
+
+    def test_method_of_a_phase_says_name_and_version(self, pruning_choice, smallest):
+        methods = [phase.method for phase in smallest(pruning_choice).recipe(0.5) if phase.method]
+        assert methods
+        for method in methods:
+            assert (method["name"], method["version"]) == (
+                smallest(pruning_choice).name,
+                pruning_choice.version,
+            )
+
+    def test_reachable_sparsities_leave_every_group_a_channel(self, pruning_choice, smallest):
+        lowest, highest = smallest(pruning_choice).reachable(GROUPS)
+        assert 0 <= lowest <= highest <= 1 - 2 / 40
