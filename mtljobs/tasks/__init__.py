@@ -1,0 +1,1 @@
+"""What is predicted: loss, metrics, groups, and the score that is explained."""
