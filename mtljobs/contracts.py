@@ -6,7 +6,7 @@ the store:
     sparsity, seed, image, group, step, segment, row, column, cam_row, cam_column,
     metric, layer, channel
 
-Images are float32 in [0, 1], `channel row column` with channels red, green, blue. Targets, per task:
+Images are float32 in [0, 1], `channel row column`, channels red, green, blue. Targets, per task:
 
     segmentation  int64   `row column`          class index, -1 where void
     depth         float32 `1 row column`        metres (or the data set's unit), 0 where invalid
@@ -121,7 +121,8 @@ class Shard:
     """One line of a plan: the unit of work and of commit.
 
     Attributes:
-        name: `<stage>-<12 hex>` where shared, else `<stage>-<experiment>-<sparsity>-<seed>[-<block>]-<12 hex>`.
+        name: `<stage>-<12 hex>` where shared, else
+            `<stage>-<experiment>-<sparsity>-<seed>[-<block>]-<12 hex>`.
         stage: Which function computes it.
         identity: SHA-256, 64 hex digits, of `spec` and the identities of its inputs.
         shared: Committed to the workspace's `shared/` for all runs, not to the run.
@@ -324,7 +325,9 @@ class Model(Protocol):
 
     def __call__(
         self, images: Float[Tensor, "image channel row column"], tasks: Sequence[str]
-    ) -> dict[str, Float[Tensor, "image channel row column"]]: ...
+    ) -> dict[str, Float[Tensor, "image channel row column"]]:
+        """Raw predictions of the tasks asked for: logits, depths, unit vectors."""
+        ...
 
     def widths(self) -> dict[str, int]:
         """Channels that each channel group has now; with the settings, enough to rebuild it."""
@@ -346,7 +349,8 @@ class Step:
     Attributes:
         iteration: Count of optimiser steps before this one.
         learning_rate: In force for this step.
-        losses: Computes the losses per task of this step's batch again, with the weights as they are.
+        losses: Computes the losses per task of this step's batch again, with the weights as they
+            are.
     """
 
     iteration: int
@@ -369,7 +373,9 @@ class TrainingHook(Protocol):
         """State that a resumed run needs: tensors and plain values."""
         ...
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up the state that `state_dict` gave."""
+        ...
 
 
 class Weighting(TrainingHook, Protocol):

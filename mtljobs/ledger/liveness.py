@@ -69,10 +69,15 @@ class ProcessIdentity:
         here = ProcessIdentity.current()
         if self.job is not None and self.job == here.job and self.restarts < here.restarts:
             return True  # Slurm runs a job once at a time: this one is its successor.
+        return self._is_local(here) and _start_of(self.pid) != self.started
+
+    def is_here(self) -> bool:
+        """Whether the process certainly runs, on this host: a signal to its pid reaches it."""
+        return self._is_local(ProcessIdentity.current()) and _start_of(self.pid) == self.started
+
+    def _is_local(self, here: ProcessIdentity) -> bool:
         place = (self.host, self.boot_id, self.pid_namespace)
-        if not self.boot_id or place != (here.host, here.boot_id, here.pid_namespace):
-            return False
-        return _start_of(self.pid) != self.started
+        return bool(self.boot_id) and place == (here.host, here.boot_id, here.pid_namespace)
 
 
 def is_silent(file: Path) -> bool:

@@ -68,6 +68,11 @@ class RunFolder:
         return self.root / "merging"
 
     @property
+    def driving(self) -> Path:
+        """Claims of the local driver: a run is driven by one at a time."""
+        return self.root / "driving"
+
+    @property
     def quarantine(self) -> Path:
         """Commits whose bytes were not those of their record."""
         return self.root / "quarantine"

@@ -46,6 +46,7 @@ class CellPlanner:
             "stage": "segment",
             "data": canonical(self.experiment.data),
             "superpixels": canonical(self.experiment.explain.superpixels),
+            "segments_max": self.experiment.explain.segments_room(),
             "numerics": computing(self.numerics),
         }
         return shared_shard(spec, inputs={"data": data_identity(self.info)}, parents=())
@@ -70,7 +71,9 @@ class CellPlanner:
         label = f"{self.experiment.name}-{sparsity:g}-{seed}"
         results = [self._evaluate(networks[-1], label, place, layout)]
         results += [
-            self._explain(networks[-1], segment, f"{label}-{block}", {**place, "block": block}, layout)
+            self._explain(
+                networks[-1], segment, f"{label}-{block}", {**place, "block": block}, layout
+            )
             for block in range(-(-len(layout.images) // layout.block))
         ]
         shards = (segment, *networks, *results)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mtljobs.contracts import DatasetInfo
 from mtljobs.errors import GridError
-from mtljobs.ledger.files import write_json
-from mtljobs.ledger.paths import Workspace
+from mtljobs.ledger.files import replace_file, to_json
+from mtljobs.ledger.paths import Workspace, create_folder
 from mtljobs.settings.data import DataChoice, Rooms
 
 
@@ -21,8 +21,8 @@ def info_path(workspace: Workspace, dataset_id: str) -> Path:
 def write_info(workspace: Workspace, info: DatasetInfo) -> Path:
     """Write `dataset.json`; replaces an older one."""
     path = info_path(workspace, info.id)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_json(path, dataclasses.asdict(info))
+    create_folder(path.parent)
+    replace_file(path, to_json(dataclasses.asdict(info)))
     return path
 
 

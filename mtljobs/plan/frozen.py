@@ -10,13 +10,14 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from mtljobs.contracts import ExperimentLayout, Shard, TaskLayout
 from mtljobs.errors import CorruptionError, UserError
-from mtljobs.ledger.files import create_exclusively
-from mtljobs.ledger.paths import RunFolder
+from mtljobs.ledger.files import create_file
+from mtljobs.ledger.paths import RunFolder, create_folder
 
 FORMAT = "mtljobs-plan-1"
 
@@ -79,8 +80,8 @@ def freeze_plan(run: RunFolder, plan: Plan) -> Path:
         return newest
     number = 1 if newest is None else int(newest.stem) + 1
     path = run.plans / f"{number:04d}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not create_exclusively(path, text.encode()):
+    create_folder(path.parent)
+    if not create_file(path, text.encode()):
         raise UserError(
             f"another submission wrote {path} in the same moment; submit again: what it planned "
             "is then kept, and only what is still new is added."
@@ -93,19 +94,24 @@ def newest_plan(run: RunFolder) -> Path | None:
     return max(run.plans.glob("[0-9]*.jsonl"), default=None, key=lambda path: int(path.stem))
 
 
+@lru_cache(maxsize=16)
 def read_plan(path: Path) -> Plan:
-    """The plan in a file.
+    """The plan in a file, which never changes once it is there.
 
     Raises:
         CorruptionError: The file is not a whole plan of this format.
     """
     try:
-        header, *lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        header, *lines = [
+            json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()
+        ]
         if header.pop("format") != FORMAT or header.pop("shards") != len(lines):
             raise CorruptionError(f"{path} is not a whole plan of the format {FORMAT}.")
         return Plan(
             grid=header["grid"],
-            cells=tuple(Cell(**{**cell, "shards": tuple(cell["shards"])}) for cell in header["cells"]),
+            cells=tuple(
+                Cell(**{**cell, "shards": tuple(cell["shards"])}) for cell in header["cells"]
+            ),
             layouts={name: _layout(value) for name, value in header["layouts"].items()},
             shards=tuple(Shard(**{**line, "parents": tuple(line["parents"])}) for line in lines),
             resources=header["resources"],
@@ -148,4 +154,6 @@ def _layout(value: dict[str, Any]) -> ExperimentLayout:
         for name, task in value["tasks"].items()
     }
     lists = ("sparsities", "seeds", "images", "size", "cam_size", "layers")
-    return ExperimentLayout(**{**value, **{key: tuple(value[key]) for key in lists}, "tasks": tasks})
+    return ExperimentLayout(
+        **{**value, **{key: tuple(value[key]) for key in lists}, "tasks": tasks}
+    )

@@ -28,10 +28,16 @@ def find_grid(name: str) -> Path:
     if path.suffix == ".toml" or path.parent != Path():
         if path.is_file():
             return path
-        raise GridError(f"no grid file at {str(path)!r}; --grid takes a path or one of {_listed(shipped_grids())}.")
+        raise GridError(
+            f"no grid file at {str(path)!r}; --grid takes a path or one of "
+            f"{', '.join(shipped_grids())}."
+        )
     if name in shipped_grids():
         return shipped(f"jobs/{name}.toml")
-    raise GridError(f"there is no grid {name!r}{nearest(name, shipped_grids())}; a path to a TOML file works too.")
+    raise GridError(
+        f"there is no grid {name!r}{nearest(name, shipped_grids())}; a path to a TOML file works "
+        "too."
+    )
 
 
 def read_grid(path: Path) -> Grid:
@@ -68,7 +74,7 @@ def nearest(word: str, valid: Iterable[str]) -> str:
     return f" (valid: {', '.join(valid)})" if valid else ""
 
 
-def explain_problem(problem: ErrorDetails, root: Any) -> str:
+def explain_problem(problem: ErrorDetails, root: Any) -> str:  # noqa: PLR0911 (a table)
     """One validation error as a clause: where, what was received, what is valid there."""
     location = problem["loc"]
     where = _dotted(location)
@@ -86,7 +92,10 @@ def explain_problem(problem: ErrorDetails, root: Any) -> str:
         case "union_tag_not_found":
             return f"{where} needs a name, received {received!r}"
         case "literal_error":
-            valid = [name.strip("' ") for name in problem["ctx"]["expected"].replace(" or ", ",").split(",")]
+            valid = [
+                name.strip("' ")
+                for name in problem["ctx"]["expected"].replace(" or ", ",").split(",")
+            ]
             return f"{where} = {received!r} is unknown{nearest(str(received), valid)}"
         case "value_error":
             return f"{where}: {problem['ctx']['error']}"
@@ -106,7 +115,9 @@ def _keys_at(root: Any, location: Sequence[int | str]) -> list[str]:
     here = root
     for part in location:
         here = _step_into(here, part)
-    return [field.name for field in dataclasses.fields(here)] if dataclasses.is_dataclass(here) else []
+    return (
+        [field.name for field in dataclasses.fields(here)] if dataclasses.is_dataclass(here) else []
+    )
 
 
 def _step_into(annotation: Any, part: int | str) -> Any:
@@ -126,12 +137,12 @@ def _plain(annotation: Any) -> Any:
     if hasattr(annotation, "__metadata__"):
         annotation = get_args(annotation)[0]
     members = [member for member in get_args(annotation) if member is not type(None)]
-    return members[0] if get_origin(annotation) in {Union, UnionType} and len(members) == 1 else annotation
+    return (
+        members[0]
+        if get_origin(annotation) in {Union, UnionType} and len(members) == 1
+        else annotation
+    )
 
 
 def _tags(member: Any) -> tuple[Any, ...]:
     return get_args(get_type_hints(member).get("name"))
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)

@@ -108,7 +108,10 @@ def check_experiment(experiment: Experiment, info: DatasetInfo) -> None:
     where = f"experiment {experiment.name!r}"
     for task in experiment.tasks:
         if task.name not in info.tasks:
-            raise GridError(f"{where}: the data set {info.id!r} has no {task.name}{nearest(task.name, info.tasks)}.")
+            raise GridError(
+                f"{where}: the data set {info.id!r} has no {task.name}"
+                f"{nearest(task.name, info.tasks)}."
+            )
     multiple = experiment.model.size_multiple
     if any(edge % multiple for edge in experiment.data.size):
         raise GridError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from mtljobs.contracts import Shard
@@ -15,6 +16,7 @@ from mtljobs.plan.datasets import dataset_info
 from mtljobs.plan.frozen import Cell, Plan
 from mtljobs.plan.layouts import check_experiment, grow_layout, is_growth
 from mtljobs.settings import Experiment, Grid, canonical
+from mtljobs.settings.resources import Resources
 
 CellFilter = Callable[[str, float, int], bool]
 """Whether (experiment, sparsity, seed) is wanted."""
@@ -47,6 +49,7 @@ def plan_grid(
     grid: Grid,
     *,
     name: str,
+    folder: Path,
     workspace: Workspace,
     previous: Plan | None = None,
     wanted: CellFilter = everything,
@@ -55,6 +58,7 @@ def plan_grid(
 
     Args:
         name: Of the grid, for readers.
+        folder: Of the grid file; what relative folders in `[resources.data]` count from.
         previous: The run's newest plan.
         wanted: Which of the grid's cells to plan.
 
@@ -91,7 +95,7 @@ def plan_grid(
         cells=tuple(cells),
         layouts=layouts,
         shards=(*ordered, reduction(ordered)),
-        resources=canonical(grid.resources),
+        resources=canonical(_absolute(grid.resources, folder)),
         backend=grid.store.backend,
         provisional=provisional,
     )
@@ -194,12 +198,18 @@ def _only(experiment: Experiment, pairs: list[tuple[float, int]]) -> Experiment:
     )
 
 
+def _absolute(resources: Resources, folder: Path) -> Resources:
+    data = {name: str((folder / path).absolute()) for name, path in resources.data.items()}
+    return dataclasses.replace(resources, data=data)
+
+
 def _unique(values: Iterable[T]) -> tuple[T, ...]:
     return tuple(dict.fromkeys(values))
 
 
 def _cell_axes(grid: Grid) -> str:
     return "; ".join(
-        f"{experiment.name}: sparsities {list(experiment.sparsities)}, seeds {list(experiment.seeds)}"
+        f"{experiment.name}: sparsities {list(experiment.sparsities)}, "
+        f"seeds {list(experiment.seeds)}"
         for experiment in grid.experiment
     )

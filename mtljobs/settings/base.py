@@ -33,7 +33,9 @@ class Choice(Protocol):
     """What `build` and `canonical` need of a settings class that names an implementation."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What picks the class in a grid."""
+        ...
 
     implementation: ClassVar[str]
     version: ClassVar[int]

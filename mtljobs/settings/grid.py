@@ -19,7 +19,6 @@ from mtljobs.settings.tasks import TaskChoice
 from mtljobs.settings.training import Training
 from mtljobs.settings.weighting import Equal, WeightingChoice
 
-
 T = TypeVar("T")
 
 

@@ -20,7 +20,7 @@ class NetSlim:
     Attributes:
         penalty: Weight of the L1 penalty on the batch-norm scales of ReLU producers.
         penalty_form: "subgradient" adds penalty * sign(scale) to the gradient, as published, where
-            Adam rescales it; "proximal" shrinks the scale by learning rate * penalty after the step.
+            Adam rescales it; "proximal" shrinks the scale by learning rate * penalty after a step.
         floor: Channels that every group keeps.
         tune_iterations: Length of the tuning; None: as long as the training.
 
@@ -53,10 +53,14 @@ class NetSlim:
         )
 
     def reachable(self, groups: Sequence[ChannelGroup]) -> tuple[float, float]:
-        """Lowest and highest sparsity that a network with these groups can take."""
+        """Lowest and highest sparsity that a network with these groups can take.
+
+        The highest leaves every group its floor. It is rounded down to four digits, as a grid's
+        sparsities are, so that it may be asked for as it is printed.
+        """
         channels = sum(group.width for group in groups)
         kept = sum(min(self.floor, group.width) for group in groups)
-        return 0.0, 1 - kept / channels
+        return 0.0, (channels - kept) * 10_000 // channels / 10_000
 
 
 PruningChoice = NetSlim

@@ -1,1 +1,1 @@
-"""What a shard does: one file per stage, each with `run(work)`. The only room that knows all below."""
+"""What a shard does: one file per stage, each with `run(work)`; the only room that knows all."""

@@ -8,14 +8,13 @@ from typing import Any
 import torch
 
 from mtljobs.contracts import Dataset, DatasetInfo, Split, Task
-from mtljobs.errors import DataError, GridError
+from mtljobs.errors import DataError
 from mtljobs.plan.datasets import dataset_info
 from mtljobs.plan.networks import data_identity
 from mtljobs.settings import build
 from mtljobs.settings.base import restore
 from mtljobs.settings.data import DataChoice
 from mtljobs.settings.models import ModelChoice
-from mtljobs.settings.numerics import Numerics
 from mtljobs.settings.tasks import TaskChoice
 from mtljobs.stages.network import load_network
 from mtljobs.stages.work import Work
@@ -32,7 +31,7 @@ def apply_numerics(work: Work) -> torch.device:
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
-    # Warn only: torch calls max-unpooling non-deterministic for overlapping windows; ours have none.
+    # Warn only: torch warns of max-unpooling for overlapping windows, and ours never overlap.
     torch.use_deterministic_algorithms(numerics["deterministic"], warn_only=True)
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
@@ -78,9 +77,7 @@ def open_model_choice(work: Work) -> ModelChoice:
     return choice
 
 
-def open_network(
-    work: Work, role: str, tasks: dict[str, Task], device: torch.device
-) -> Any:
+def open_network(work: Work, role: str, tasks: dict[str, Task], device: torch.device) -> Any:
     """The network that a shard has as input, in evaluation mode.
 
     Args:

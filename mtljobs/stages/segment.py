@@ -6,8 +6,7 @@ import json
 
 import numpy as np
 
-from mtljobs.errors import StopRequested
-from mtljobs.ledger.files import write_bytes
+from mtljobs.errors import GridError, StopRequested
 from mtljobs.settings import build
 from mtljobs.settings.base import restore
 from mtljobs.settings.explain import SLIC
@@ -22,11 +21,12 @@ def run(work: Work) -> None:
     dataset = open_dataset(work, info, "test")
     method = build(restore(SLIC, work.shard.spec["superpixels"]))
     segments, previews = [], []
-    for index in range(len(dataset)):
+    for index, image_id in enumerate(info.splits["test"]):
         if work.stop():
             raise StopRequested("stopped while making superpixels; they start over")
         image = dataset[index]["image"]
         segments.append(method.segments(image))
+        _check_room(segments[-1], image_id, work.shard.spec["segments_max"])
         previews.append(np.round(np.moveaxis(image, 0, -1) * 255).astype(np.uint8))
         work.progress(index + 1, len(dataset), "images")
     counts = np.array([labels.max() + 1 for labels in segments], dtype=np.uint16)
@@ -34,4 +34,13 @@ def run(work: Work) -> None:
     np.save(work.output / "n_segments.npy", counts)
     if info.preview_allowed:
         np.save(work.output / "preview.npy", np.stack(previews))
-    write_bytes(work.output / "images.json", json.dumps(info.splits["test"]).encode())
+    (work.output / "images.json").write_text(json.dumps(info.splits["test"]), encoding="utf-8")
+
+
+def _check_room(segments: np.ndarray, image_id: str, room: int) -> None:
+    count = int(segments.max()) + 1
+    if count > room:
+        raise GridError(
+            f"image {image_id!r} has {count} superpixels, but the store has room for {room}: set "
+            f"explain.segments_max to {count} or more, and submit to another run."
+        )

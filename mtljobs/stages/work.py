@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtljobs.contracts import ExperimentLayout, Progress, Shard, StopFlag
-from mtljobs.ledger.paths import Workspace
+from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.settings.resources import Resources
 
 
@@ -23,8 +23,10 @@ class Work:
         layouts: The store's layout per experiment, as the plan fixes it.
         backend: Of the store, as in `[store]`.
         resources: As the grid says.
+        run: That the attempt belongs to.
         workspace: Where inputs lie.
-        output: Private and empty; what is in it when `run` returns is the result.
+        output: Private and empty; what is in it when `run` returns is the result. The reduction,
+            which has no record, is given the run's `tables`.
         scratch: Survives attempts; removed after the commit.
         stop: Whether the worker was asked to stop.
         progress: Where to report how far the work is.
@@ -34,6 +36,7 @@ class Work:
     layouts: Mapping[str, ExperimentLayout]
     backend: str
     resources: Resources
+    run: RunFolder
     workspace: Workspace
     output: Path
     scratch: Path

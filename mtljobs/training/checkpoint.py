@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from mtljobs.ledger.files import write_bytes
+from mtljobs.ledger.files import replace_file
 
 _log = logging.getLogger(__name__)
 
@@ -24,8 +24,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     payload = buffer.getvalue()
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    write_bytes(path, hashlib.sha256(payload).digest() + payload)
+    replace_file(path, hashlib.sha256(payload).digest() + payload)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,16 +119,15 @@ class Trainer:
         device = next(self.model.parameters()).device
         self.model.train()
         saved_at = time.monotonic()
-        with closing(self._batches(loader_workers)) as batches:
-            for batch in batches:
-                if stop():
-                    save_checkpoint(checkpoint, self._state())
-                    raise StopRequested(f"stopped before iteration {self.iteration}")
-                if time.monotonic() - saved_at >= checkpoint_every_s:
-                    save_checkpoint(checkpoint, self._state())
-                    saved_at = time.monotonic()
-                self._step({name: value.to(device) for name, value in batch.items()})
-                progress(self.iteration, self.iterations, "iterations")
+        for batch in self._batches(loader_workers):
+            if stop():
+                save_checkpoint(checkpoint, self._state())
+                raise StopRequested(f"stopped before iteration {self.iteration}")
+            if time.monotonic() - saved_at >= checkpoint_every_s:
+                save_checkpoint(checkpoint, self._state())
+                saved_at = time.monotonic()
+            self._step({name: value.to(device) for name, value in batch.items()})
+            progress(self.iteration, self.iterations, "iterations")
         save_checkpoint(checkpoint, self._state())
         return self.history
 
@@ -166,7 +164,7 @@ class Trainer:
             self.history.append({"iteration": self.iteration, **means})
             self._window = {}
 
-    def _batches(self, workers: int) -> Iterator[Batch]:
+    def _batches(self, workers: int) -> DataLoader[Batch]:
         batches = EpochBatches(
             count=len(self.samples),
             batch=self.batch,
@@ -174,15 +172,14 @@ class Trainer:
             start=self.iteration,
             stop=self.iterations,
         )
-        loader: DataLoader[Batch] = DataLoader(
+        return DataLoader(
             self.samples,  # type: ignore[arg-type]
-            batch_sampler=batches,  # type: ignore[arg-type]
+            batch_sampler=batches,
             num_workers=workers,
             # Not fork: this process has a thread that keeps the heartbeat.
             multiprocessing_context="forkserver" if workers else None,
             worker_init_fn=_ignore_signals,
         )
-        yield from loader
 
     def _state(self) -> dict[str, Any]:
         return {

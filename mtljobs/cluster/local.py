@@ -1,0 +1,198 @@
+"""The local executor: one driver that keeps this machine's cores busy with a run's shards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import submitit
+
+from mtljobs import worker
+from mtljobs.cluster.runs import run_workspace
+from mtljobs.cluster.states import RunState, ShardState, read_states
+from mtljobs.contracts import Shard
+from mtljobs.errors import UserError
+from mtljobs.ledger import claims
+from mtljobs.ledger.commit import sweep_run, sweep_shared
+from mtljobs.ledger.paths import RunFolder, create_folder
+
+POLL_S = 0.25
+WAITING_S = 5.0
+STAGE_ORDER = ("segment", "train", "prune", "evaluate", "explain", "reduce")
+"""Trainings first: what hangs on them is long, and explanations can fill every core at the end."""
+
+Watcher = Callable[[RunState], None]
+"""Shown the state of the run whenever the driver looked."""
+
+
+@dataclass
+class LocalDriver:
+    """Runs a run's shards here, each as a submitit local job started when its parents are done.
+
+    Restarts by itself what was preempted or waits for another run's network; what failed or was
+    killed is tried again only if the driver was told to, and once.
+
+    Attributes:
+        run: Its newest plan is read anew whenever it grows.
+        slots: Shards at a time.
+        retry_failed: Try failed shards again, as `mtljobs resume` does.
+        watch: Told how the run stands.
+    """
+
+    run: RunFolder
+    slots: int
+    retry_failed: bool
+    watch: Watcher
+    _jobs: dict[str, submitit.Job[str]] = field(default_factory=dict, init=False)
+    _tried: set[str] = field(default_factory=set, init=False)
+    _stopping: bool = field(default=False, init=False)
+
+    def drive(self) -> RunState:
+        """Work until nothing is left that can go on, then reduce if the run is complete.
+
+        Raises:
+            UserError: Another driver works on this run already, or a worker died before it could
+                write its first record.
+        """
+        with _sole_driver(self.run), _interruptible(self._stop):
+            sweep_run(self.run)
+            sweep_shared(run_workspace(self.run))
+            executor = _make_executor(self.run)
+            while True:
+                state = self._look()
+                if self._stopping:
+                    _stop_workers(state)
+                else:
+                    self._start_shards(executor, state)
+                if not self._jobs and not state.running and not self._can_go_on(state):
+                    break
+                time.sleep(POLL_S)
+            if state.is_complete and not self._stopping:
+                self._reduce(executor, state)
+        return state
+
+    def _stop(self) -> None:
+        self._stopping = True
+
+    def _look(self) -> RunState:
+        state = read_states(self.run)
+        for name, job in list(self._jobs.items()):
+            if job.done():
+                del self._jobs[name]
+                _require_attempt(state.shards[name], job)
+        self.watch(state)
+        return state
+
+    def _start_shards(self, executor: submitit.LocalExecutor, state: RunState) -> None:
+        busy = {shard.shard.name for shard in state.running} | self._jobs.keys()
+        free = self.slots - len(busy)
+        for shard in [shard for shard in self._startable(state) if shard.name not in busy][:free]:
+            self._tried.add(shard.name)
+            self._jobs[shard.name] = _submit(executor, state, shard)
+
+    def _startable(self, state: RunState) -> list[Shard]:
+        found = [shard.shard for shard in state.shards.values() if self._may_start(shard, state)]
+        return sorted(found, key=lambda shard: STAGE_ORDER.index(shard.stage))
+
+    def _may_start(self, shard: ShardState, state: RunState) -> bool:
+        if shard.shard.name not in state.parents_done:
+            return False
+        if shard.is_failed:
+            return self.retry_failed and shard.shard.name not in self._tried
+        if shard.state == "waiting" and shard.last is not None:
+            return time.time() - (shard.last.last_sign) > WAITING_S
+        return shard.state in {"ready", "preempted", "cancelled"}
+
+    def _can_go_on(self, state: RunState) -> bool:
+        """Whether another look may find something to start."""
+        waiting = any(shard.state == "waiting" for shard in state.shards.values())
+        return not self._stopping and (waiting or bool(self._startable(state)))
+
+    def _reduce(self, executor: submitit.LocalExecutor, state: RunState) -> None:
+        job = _submit(executor, state, state.plan.shards[-1])
+        while not job.done():
+            time.sleep(POLL_S)
+        job.result()
+
+
+@contextmanager
+def _sole_driver(run: RunFolder) -> Iterator[None]:
+    claim = claims.acquire(run.driving)
+    if claim is None:
+        raise UserError(
+            f"the run {run.name!r} is being driven already, by another `mtljobs submit` or "
+            "`resume`; it takes up what is new. `mtljobs wait` follows it, `mtljobs cancel` stops "
+            "it."
+        )
+    try:
+        yield
+    finally:
+        claim.release()
+
+
+@contextmanager
+def _interruptible(stop: Callable[[], None]) -> Iterator[None]:
+    """While inside, Ctrl-C and SIGTERM ask to stop instead of killing."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: stop()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _make_executor(run: RunFolder) -> submitit.LocalExecutor:
+    # A folder of its own: submitit names files by process id, and ids come again.
+    folder = create_folder(run.submissions) / f"local-{time.time_ns()}"
+    executor = submitit.LocalExecutor(folder=create_folder(folder))
+    executor.update_parameters(timeout_min=60 * 24 * 365, stderr_to_stdout=True)
+    return executor
+
+
+def _submit(executor: submitit.LocalExecutor, state: RunState, shard: Shard) -> submitit.Job[str]:
+    index = state.plan.shards.index(shard)
+    os.environ.update(worker.thread_environment(shard))
+    # Ctrl-C reaches every process of the terminal; workers hear of it from the driver alone.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return executor.submit(worker.run_shard, str(state.plan_path), index)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _stop_workers(state: RunState) -> None:
+    """Ask every worker of this machine to checkpoint and end; asking twice does no harm."""
+    for shard in state.running:
+        attempt = shard.last
+        if attempt is not None and attempt.process is not None and attempt.process.is_here():
+            os.kill(attempt.process.pid, signal.SIGTERM)
+
+
+def _require_attempt(shard: ShardState, job: submitit.Job[str]) -> None:
+    if shard.state in {"ready", "blocked"}:
+        raise UserError(
+            f"the worker of {shard.shard.name} ended before it wrote its first record; its output "
+            f"is in {job.paths.stdout}."
+        )
+
+
+def start_detached(run: RunFolder, arguments: list[str]) -> Path:
+    """Start a driver that outlives this terminal; returns the file that it writes to."""
+    log = create_folder(run.logs) / "driver.log"
+    with log.open("ab") as output:
+        subprocess.Popen(  # noqa: S603 (our own interpreter and arguments, no shell)
+            [sys.executable, "-m", "mtljobs", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return log

@@ -1,0 +1,143 @@
+"""How far a run is, from its files alone: plan, records and attempts; no queue is asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+
+from mtljobs.cluster.runs import run_workspace
+from mtljobs.contracts import Shard
+from mtljobs.errors import UserError
+from mtljobs.ledger.attempts import AttemptState, read_attempts
+from mtljobs.ledger.paths import RunFolder
+from mtljobs.ledger.records import find_record
+from mtljobs.plan.frozen import Plan, newest_plan, read_plan
+
+FAILED = frozenset({"failed", "vanished", "timed out", "out of memory", "node lost"})
+"""Ends of an attempt after which a shard counts as failed until somebody resumes the run."""
+
+
+@dataclass(frozen=True)
+class ShardState:
+    """One shard and what is known of it.
+
+    Attributes:
+        shard: The plan's line.
+        state: "done", "running", "ready" (its parents are done), "blocked" (they are not), or the
+            end of its last attempt.
+        attempts: Oldest first.
+    """
+
+    shard: Shard
+    state: str
+    attempts: Sequence[AttemptState] = ()
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether it waits for somebody to look at it."""
+        return self.state in FAILED
+
+    @property
+    def last(self) -> AttemptState | None:
+        """Its newest attempt."""
+        return self.attempts[-1] if self.attempts else None
+
+
+@dataclass(frozen=True)
+class RunState:
+    """All shards of a run's newest plan, but for the reduction, which is always due."""
+
+    run: RunFolder
+    plan_path: Path
+    plan: Plan
+    shards: Mapping[str, ShardState]
+    parents_done: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every shard is done."""
+        return all(state.state == "done" for state in self.shards.values())
+
+    @property
+    def failed(self) -> list[ShardState]:
+        """Shards whose last attempt came to a bad end."""
+        return [state for state in self.shards.values() if state.is_failed]
+
+    @property
+    def running(self) -> list[ShardState]:
+        """Shards that a live attempt works on."""
+        return [state for state in self.shards.values() if state.state == "running"]
+
+    def counts(self) -> dict[str, Counter[str]]:
+        """Per stage, how many shards are in which state."""
+        counts: dict[str, Counter[str]] = {}
+        for state in self.shards.values():
+            counts.setdefault(state.shard.stage, Counter())[state.state] += 1
+        return counts
+
+    def seconds_left(self, slots: int) -> float | None:
+        """A guess from the finished attempts of each stage; None before the first."""
+        known = {stage: fmean(times) for stage, times in self._durations().items()}
+        if not known:
+            return None
+        unknown = fmean(known.values())
+        left = sum(
+            known.get(state.shard.stage, unknown)
+            for state in self.shards.values()
+            if state.state != "done"
+        )
+        return left / max(1, slots)
+
+    def _durations(self) -> dict[str, list[float]]:
+        durations: dict[str, list[float]] = {}
+        for state in self.shards.values():
+            for attempt in state.attempts:
+                if attempt.state == "done":
+                    seconds = attempt.last_sign - attempt.started
+                    durations.setdefault(state.shard.stage, []).append(seconds)
+        return durations
+
+
+def read_states(run: RunFolder) -> RunState:
+    """The state of every shard of the run's newest plan, now.
+
+    Raises:
+        UserError: Nothing was ever submitted to the run.
+    """
+    workspace = run_workspace(run)
+    path = newest_plan(run)
+    if path is None:
+        raise UserError(
+            f"nothing was submitted to the run {run.name!r}; see `mtljobs submit --help`."
+        )
+    plan = read_plan(path)
+    attempts = read_attempts(run.attempts)
+    shards = [shard for shard in plan.shards if shard.stage != "reduce"]
+    done = {shard.name for shard in shards if find_record(workspace, run, shard) is not None}
+    return RunState(
+        run=run,
+        plan_path=path,
+        plan=plan,
+        shards={
+            shard.name: ShardState(
+                shard,
+                _state(shard, done, attempts.get(shard.name, ())),
+                tuple(attempts.get(shard.name, ())),
+            )
+            for shard in shards
+        },
+        parents_done=frozenset(shard.name for shard in shards if done.issuperset(shard.parents)),
+    )
+
+
+def _state(shard: Shard, done: set[str], attempts: Sequence[AttemptState]) -> str:
+    if shard.name in done:
+        return "done"
+    if any(attempt.state == "running" for attempt in attempts):
+        return "running"
+    if attempts and attempts[-1].state in FAILED | {"preempted", "waiting", "cancelled"}:
+        return attempts[-1].state
+    return "ready" if done.issuperset(shard.parents) else "blocked"
