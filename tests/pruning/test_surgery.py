@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+
+import pytest
+import torch
+import torch_pruning
+
+from mtljobs.errors import MtljobsError
+from mtljobs.models.segnet_mtan import SegNetMTAN
+from mtljobs.pruning import surgery
+
+
+def silence(network: SegNetMTAN, gone: dict[str, list[int]]) -> SegNetMTAN:
+    """The network with those channels' scales and shifts set to 0; gates are left alone."""
+    silent = deepcopy(network)
+    for group, norms in silent.norms().items():
+        for norm in norms:
+            with torch.no_grad():
+                norm.weight[gone.get(group, [])] = 0.0
+                norm.bias[gone.get(group, [])] = 0.0
+    return silent
+
+
+def every_second(network: SegNetMTAN, *groups: str) -> dict[str, list[int]]:
+    """The even channels of some groups, all channels of the others: what is kept."""
+    return {
+        name: list(range(0, width, 2 if name in groups else 1))
+        for name, width in network.widths().items()
+    }
+
+
+def removed(network: SegNetMTAN, kept: dict[str, list[int]]) -> dict[str, list[int]]:
+    return {
+        name: sorted(set(range(width)) - set(kept[name]))
+        for name, width in network.widths().items()
+    }
+
+
+def assert_same_predictions(first: SegNetMTAN, second: SegNetMTAN, images: torch.Tensor) -> None:
+    with torch.no_grad():
+        ours, theirs = first(images, first.tasks), second(images, second.tasks)
+    for task in first.tasks:
+        torch.testing.assert_close(ours[task], theirs[task], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("tasks", [("segmentation", "depth", "normals"), ("segmentation", "depth")])
+def test_traced_network_couples_what_the_channel_groups_state(tasks, lived_in, images):
+    network = lived_in(*tasks)
+    graph = surgery.trace(network, images)
+    for group in network.groups:
+        producer = network.get_submodule(group.producers[0])
+        cut = graph.get_pruning_group(producer, torch_pruning.prune_conv_out_channels, [1, 3])
+        members = (*group.producers, *group.followers)
+        assert surgery.coupled(cut, network) == {conv: [1, 3] for conv in members}
+
+
+def test_tracing_without_the_models_context_misses_the_unpooling(lived_in, images):
+    network = lived_in("depth")
+    graph = torch_pruning.DependencyGraph().build_dependency(
+        network, images, forward_fn=lambda model, inputs: list(model(inputs, ("depth",)).values())
+    )
+    encoder, decoder = ("conv_block_enc.0.0.conv", "conv_block_dec.1.0.conv")
+    cut = graph.get_pruning_group(
+        network.get_submodule(encoder), torch_pruning.prune_conv_out_channels, [0]
+    )
+    assert decoder not in surgery.coupled(cut, network)
+
+
+def test_each_group_can_go_alone_and_leaves_what_zeroing_it_leaves(lived_in, images):
+    network = lived_in()
+    for group in network.widths():
+        kept = every_second(network, group)
+        narrow = deepcopy(network)
+        surgery.narrow(narrow, kept, groups=network.groups, images=images)
+
+        assert narrow.widths() == {name: len(indices) for name, indices in kept.items()}
+        assert_same_predictions(narrow, silence(network, removed(network, kept)), images)
+
+
+def test_half_of_every_group_leaves_what_zeroing_it_leaves(lived_in, images):
+    network = lived_in()
+    kept = every_second(network, *network.widths())
+    narrow = deepcopy(network)
+    surgery.narrow(narrow, kept, groups=network.groups, images=images)
+
+    assert narrow.widths() == {name: width // 2 for name, width in network.widths().items()}
+    with torch.no_grad():  # the cut is no matter of rounding
+        changes = (network(images, ("depth",))["depth"] - narrow(images, ("depth",))["depth"]).abs()
+    assert changes.max() > 0.1
+    assert_same_predictions(narrow, silence(network, removed(network, kept)), images)
+
+
+def test_uneven_cut_leaves_what_zeroing_it_leaves(lived_in, images):
+    network = lived_in()
+    generator = torch.Generator().manual_seed(11)
+    kept = {}
+    for name, width in network.widths().items():
+        count = int(torch.randint(1, width + 1, (), generator=generator))
+        kept[name] = sorted(torch.randperm(width, generator=generator)[:count].tolist())
+    narrow = deepcopy(network)
+    surgery.narrow(narrow, kept, groups=network.groups, images=images)
+
+    assert_same_predictions(narrow, silence(network, removed(network, kept)), images)
+
+
+def test_network_built_from_widths_takes_over_the_weights_of_a_cut_one(lived_in, images):
+    network = lived_in()
+    kept = every_second(network, *network.widths())
+    surgery.narrow(network, kept, groups=network.groups, images=images)
+    rebuilt = lived_in(widths=network.widths())
+    rebuilt.load_state_dict(network.state_dict(), strict=True)
+
+    with torch.no_grad():
+        before, after = (model(images, model.tasks) for model in (network, rebuilt))
+    assert all(torch.equal(before[task], after[task]) for task in network.tasks)
+
+
+def test_two_cuts_leave_what_one_leaves(lived_in, images):
+    network = lived_in("depth")
+    at_once, in_turn = deepcopy(network), deepcopy(network)
+    quarter = {name: list(range(0, width, 4)) for name, width in network.widths().items()}
+    surgery.narrow(at_once, quarter, groups=network.groups, images=images)
+    for _ in range(2):
+        half = every_second(in_turn, *in_turn.widths())
+        surgery.narrow(in_turn, half, groups=network.groups, images=images)
+
+    assert in_turn.widths() == at_once.widths()
+    assert all(
+        torch.equal(value, at_once.state_dict()[name])
+        for name, value in in_turn.state_dict().items()
+    )
+
+
+def test_cut_network_goes_on_learning(lived_in, images):
+    network = lived_in().train()
+    surgery.narrow(network, every_second(network, "stage2"), groups=network.groups, images=images)
+    assert network.training
+    sum(p.square().mean() for p in network(images.expand(2, -1, -1, -1), network.tasks).values()
+        ).backward()  # fmt: skip
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_groups_that_the_forward_pass_contradicts_are_refused(lived_in, images):
+    network = lived_in("depth")
+    wrong = [
+        replace(group, followers=()) if group.name == "stage3" else group
+        for group in network.groups
+    ]
+    with pytest.raises(MtljobsError, match=r"group stage3 states.*decoder_gates\.3\.outer\.conv"):
+        surgery.narrow(network, every_second(network, "stage3"), groups=wrong, images=images)
+    assert network.widths() == lived_in("depth").widths()
