@@ -73,6 +73,24 @@ def _check_taken(target: Path, error: OSError) -> None:
     ) from error
 
 
+def withdraw(folder: Path, quarantine: Path) -> Path:
+    """Move committed results whose bytes are wrong out of the way; return where they are now.
+
+    Their shard counts as not done from then on.
+    """
+    create_folder(quarantine)
+    for number in itertools.count(1):
+        target = quarantine / f"{folder.name}.{number}"
+        try:
+            folder.rename(target)
+        except OSError as error:
+            if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+                continue
+            raise
+        return target
+    raise AssertionError("itertools.count ended")
+
+
 def sweep_run(run: RunFolder) -> list[str]:
     """Remove what dead attempts left in the run's staging; the names of the folders."""
     return _sweep(run.staging, is_live=lambda shard: attempts.is_running(run.attempts, shard))

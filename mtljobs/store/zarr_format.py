@@ -1,0 +1,151 @@
+"""The schema as Zarr v3: metadata documents, names of chunks, and bytes of chunks.
+
+The documents are written here, not by zarr-python, so that they are the same bytes under every
+release of it. Chunks are encoded and decoded by zarr-python.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numcodecs.blosc
+import numpy as np
+import zarr
+from zarr.buffer.cpu import Buffer
+from zarr.storage import LocalStore, MemoryStore
+
+from mtljobs.errors import UserError
+from mtljobs.ledger.files import to_json
+from mtljobs.store.schema import Array, Node
+
+METADATA = "zarr.json"
+
+_WIDTHS = {"float64": 8, "float32": 4, "int64": 8, "int32": 4, "uint16": 2, "uint8": 1, "string": 1}
+"""Bytes per number, which blosc's shuffle goes by."""
+
+
+def chunk_name(index: Sequence[int]) -> str:
+    """File name of a chunk inside its array's folder.
+
+    Flat names, as "/" would cost a folder per axis and chunk: quotas count folders like files.
+
+    Example:
+        >>> chunk_name((0, 2, 1))
+        'c.0.2.1'
+    """
+    return ".".join(["c", *map(str, index)])
+
+
+def is_chunk(array: Array, name: str) -> bool:
+    """Whether a file of this name can be one of the array's chunks."""
+    counts = array.chunk_counts()
+    index = [int(part) for part in name.split(".")[1:] if part.isdecimal()]
+    inside = len(index) == len(counts) and all(map(operator.lt, index, counts))
+    return inside and chunk_name(index) == name
+
+
+def array_document(array: Array) -> dict[str, Any]:
+    """The array's `zarr.json`; every chunk has a checksum, so corruption never reads as numbers."""
+    is_text = array.dtype == "string"
+    blosc = {
+        "typesize": _WIDTHS[array.dtype],
+        "cname": "zstd",
+        "clevel": 3,
+        "shuffle": "shuffle" if _WIDTHS[array.dtype] > 1 else "noshuffle",
+        "blocksize": 0,
+    }
+    serialiser = (
+        {"name": "vlen-utf8"}
+        if is_text
+        else {"name": "bytes", "configuration": {"endian": "little"}}
+    )
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": list(array.shape),
+        "data_type": array.dtype,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(array.chunks)}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
+        "fill_value": "NaN" if array.fill != array.fill else array.fill,
+        "codecs": [serialiser, {"name": "blosc", "configuration": blosc}, {"name": "crc32c"}],
+        "attributes": dict(array.attributes),
+        "dimension_names": list(array.axes),
+        "storage_transformers": [],
+    }
+
+
+def documents(schema: Mapping[str, Node]) -> dict[str, dict[str, Any]]:
+    """Every `zarr.json` of a store by its path, the root's last.
+
+    The root's repeats all others, as zarr-python's consolidated metadata: one read opens the store,
+    and a reader never meets a store that is half grown.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for node in schema.values():
+        for array in node.arrays.values():
+            found[f"{node.path}/{array.name}"] = array_document(array)
+        if node.path:
+            found[node.path] = _group_document(node)
+    root = _group_document(schema[""])
+    root["consolidated_metadata"] = {
+        "kind": "inline",
+        "must_understand": False,
+        "metadata": dict(sorted(found.items())),
+    }
+    return {f"{path}/{METADATA}": document for path, document in found.items()} | {METADATA: root}
+
+
+def _group_document(node: Node) -> dict[str, Any]:
+    return {"zarr_format": 3, "node_type": "group", "attributes": dict(node.attributes)}
+
+
+def encode(array: Array, region: tuple[slice, ...], values: np.ndarray) -> dict[str, bytes]:
+    """Chunk files, by name, that hold `values` at a region of the array.
+
+    The region must cover every chunk that it touches, up to the end of the array.
+    """
+    document = Buffer.from_bytes(to_json(array_document(array)))
+    memory: dict[str, Any] = {METADATA: document}
+    with _settings():
+        target = zarr.open_array(MemoryStore(memory), mode="r+", zarr_format=3)
+        target[region] = values
+    return {name: chunk.to_bytes() for name, chunk in memory.items() if name != METADATA}
+
+
+def encode_labels(array: Array) -> dict[str, bytes]:
+    """Chunk files, by name, of a coordinate."""
+    dtype = np.dtypes.StringDType() if array.dtype == "string" else np.dtype(array.dtype)
+    return encode(array, (slice(0, array.shape[0]),), np.array(array.labels, dtype=dtype))
+
+
+def read_array(folder: Path) -> np.ndarray:
+    """All values of an array that lies in a folder; meant for coordinates."""
+    with _settings():
+        return np.asarray(zarr.open_array(LocalStore(folder, read_only=True), mode="r")[...])
+
+
+def _settings() -> AbstractContextManager[Any]:
+    """How zarr-python must behave for bytes to be safe and reproducible.
+
+    Raises:
+        UserError: It is set to write with zarrs, whose files are not replaced atomically.
+    """
+    pipeline = str(zarr.config.get("codec_pipeline.path"))
+    if "zarrs" in pipeline:
+        raise UserError(
+            f"zarr is configured to use the codec pipeline {pipeline}, which mtljobs does not use: "
+            "it replaces no file atomically. Unset ZARR_CODEC_PIPELINE__PATH or the line in zarr's configuration file."
+        )
+    numcodecs.blosc.use_threads = False  # One shard, one core; and bytes by content alone.
+    settings: AbstractContextManager[Any] = zarr.config.set(
+        {
+            "array.write_empty_chunks": True,  # Else "all NaN" and "not run" look the same.
+            "async.concurrency": 2,
+            "threading.max_workers": 2,
+        }
+    )
+    return settings
