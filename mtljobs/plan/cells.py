@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mtljobs.contracts import DatasetInfo, ExperimentLayout, Shard
@@ -107,8 +107,9 @@ class CellPlanner:
         spec = {
             **self._common("explain"),
             "images": list(layout.images[start : start + layout.block]),
-            "layer": explained_layer(self.experiment),
-            "saliency": canonical(explain.saliency),
+            "saliency": canonical(
+                replace(explain.saliency, layer=explained_layer(self.experiment))
+            ),
             "faithfulness": canonical(explain.faithfulness),
             "maps": explain.maps,
             "segments_max": layout.segments_max,

@@ -1,0 +1,187 @@
+"""Stage `explain`: maps and curves of one block of images of one cell, image by image."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mtljobs.contracts import Faithfulness, Saliency, Task
+from mtljobs.errors import StopRequested
+from mtljobs.explain.grad_cam import divide_by_max, upsample
+from mtljobs.ledger.files import replace_file
+from mtljobs.settings import build
+from mtljobs.settings.base import restore
+from mtljobs.settings.explain import IROF, GradCAM
+from mtljobs.stages.materials import (
+    apply_numerics,
+    open_dataset,
+    open_info,
+    open_network,
+    open_tasks,
+)
+from mtljobs.stages.results import CellWriter
+from mtljobs.stages.work import Work
+
+ItemArrays = dict[str, np.ndarray]
+"""Arrays of one image and task, along `group` first, under their names in the store."""
+
+
+def run(work: Work) -> None:
+    """Write curves, orders, scores, maps and status of the shard's images."""
+    spec = work.shard.spec
+    device = apply_numerics(work)
+    info = open_info(work)
+    tasks = open_tasks(work, info)
+    explainer = Explainer(
+        model=open_network(work, "network", tasks, device).requires_grad_(False),
+        tasks=tasks,
+        saliency=build(restore(GradCAM, spec["saliency"])),
+        faithfulness=build(restore(IROF, spec["faithfulness"]), batch=spec["irof_batch"]),
+        segments_max=spec["segments_max"],
+        device=device,
+    )
+    dataset = open_dataset(work, info, "test")
+    segments = _open_segments(work)
+    done: list[dict[str, ItemArrays]] = []
+    for image_id in spec["images"]:
+        checkpoint = work.scratch / f"{len(done):05d}.npz"
+        arrays = _read_checkpoint(checkpoint)
+        if arrays is None:
+            if work.stop():
+                raise StopRequested(f"stopped before image {image_id!r}")
+            position = info.splits["test"].index(image_id)
+            arrays = explainer.explain(dataset[position]["image"], segments[position])
+            _write_checkpoint(checkpoint, arrays)
+        done.append(arrays)
+        work.progress(len(done), len(spec["images"]), "images")
+    results = CellWriter(work)
+    for task in tasks:
+        for name in done[0][task]:
+            if name != "cam" or spec["maps"] == "native":
+                results.write_task(task, name, np.stack([image[task][name] for image in done]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Explainer:
+    """Explains single images, so that no image's result depends on its company.
+
+    Attributes:
+        model: In evaluation mode, without parameter gradients.
+        segments_max: Length of the store's `segment` axis.
+    """
+
+    model: Any
+    tasks: Mapping[str, Task]
+    saliency: Saliency
+    faithfulness: Faithfulness
+    segments_max: int
+    device: torch.device
+
+    def explain(self, image: np.ndarray, segments: np.ndarray) -> dict[str, ItemArrays]:
+        """All items of one image.
+
+        Args:
+            image: `channel row column`.
+            segments: Superpixel of each pixel.
+        """
+        images = torch.from_numpy(image)[None].to(self.device)
+        with torch.no_grad():
+            clean = self.model(images, tuple(self.tasks))
+        masks = {name: task.group_masks(clean[name]) for name, task in self.tasks.items()}
+        cams = self.saliency.maps(
+            self.model, images, evidence=lambda inputs: self._evidence(inputs, masks)
+        )
+        return {
+            name: self._judge(
+                name,
+                image=images[0],
+                clean=clean[name][0],
+                masks=masks[name][0],
+                cams=cams[name],
+                segments=segments,
+            )
+            for name in self.tasks
+        }
+
+    def _evidence(self, images: Tensor, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        predictions = self.model(images, tuple(self.tasks))
+        return {
+            name: task.evidence(predictions[name], masks[name]) for name, task in self.tasks.items()
+        }
+
+    def _judge(
+        self,
+        name: str,
+        *,
+        image: Tensor,
+        clean: Tensor,
+        masks: Tensor,
+        cams: Tensor,
+        segments: np.ndarray,
+    ) -> ItemArrays:
+        maps, peaks = divide_by_max(upsample(cams, (image.shape[-2], image.shape[-1])))
+        curves = self.faithfulness.curves(
+            lambda images: cast("Tensor", self.model(images, (name,))[name]),
+            self.tasks[name].score,
+            image=image,
+            clean=clean,
+            masks=masks,
+            maps=maps[0],
+            segments=segments,
+        )
+        return {
+            "irof": self._padded([curve.scores for curve in curves], self.segments_max + 1, np.nan),
+            "segment_score": self._padded(
+                [curve.segment_score for curve in curves], self.segments_max, np.nan
+            ),
+            "order": self._padded([curve.order for curve in curves], self.segments_max, 65535),
+            "status": np.array([curve.status for curve in curves], dtype=np.uint8),
+            "cam": cams[0].cpu().numpy(),
+            "cam_max": peaks[0].cpu().numpy(),
+        }
+
+    @staticmethod
+    def _padded(rows: list[np.ndarray], length: int, fill: float) -> np.ndarray:
+        padded = np.full((len(rows), length), fill, dtype=np.float64)
+        for target, row in zip(padded, rows, strict=True):
+            target[: len(row)] = row
+        return padded
+
+
+def _open_segments(work: Work) -> np.ndarray:
+    folder = work.workspace.inputs / work.shard.inputs["segments"]
+    segments: np.ndarray = np.load(folder / "segments.npy", mmap_mode="r", allow_pickle=False)
+    return segments
+
+
+def _write_checkpoint(path: Path, arrays: Mapping[str, ItemArrays]) -> None:
+    """Keep one image's results; a kill leaves no half file."""
+    flat = {
+        f"{task}/{name}": values for task, own in arrays.items() for name, values in own.items()
+    }
+    buffer = io.BytesIO()
+    np.savez(buffer, **flat)  # type: ignore[arg-type]
+    replace_file(path, buffer.getvalue())
+
+
+def _read_checkpoint(path: Path) -> dict[str, ItemArrays] | None:
+    """What an earlier attempt kept of one image; None where it kept nothing that can be read."""
+    if not path.exists():
+        return None
+    arrays: dict[str, ItemArrays] = {}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            for key in file.files:
+                task, name = key.split("/")
+                arrays.setdefault(task, {})[name] = file[key]
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return None
+    return arrays
