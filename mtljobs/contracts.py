@@ -19,12 +19,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Bool, Float, Int, Integer
     from torch import Tensor, nn
 
 Sample = Mapping[str, np.ndarray]
@@ -247,6 +247,7 @@ class Meter(Protocol):
         ...
 
 
+@runtime_checkable  # for the tests that check types and shapes
 class Score(Protocol):
     """How well a prediction still holds on its item's pixels, before division by step 0."""
 
@@ -418,7 +419,7 @@ class Superpixels(Protocol):
 
     def segments(
         self, image: Float[np.ndarray, "channel row column"]
-    ) -> Int[np.ndarray, "row column"]:
+    ) -> Integer[np.ndarray, "row column"]:
         """Superpixel of each pixel, 0 to L - 1 without gaps; a function of the image alone.
 
         Raises:
@@ -476,7 +477,7 @@ class Faithfulness(Protocol):
         clean: Float[Tensor, "output row column"],
         masks: Bool[Tensor, "group row column"],
         maps: Float[Tensor, "group row column"],
-        segments: Int[np.ndarray, "row column"],
+        segments: Integer[np.ndarray, "row column"],
     ) -> list[Curve]:
         """One curve per group of one image.
 

@@ -46,9 +46,7 @@ class Depth:
         """A new, empty meter."""
         return DepthMeter()
 
-    def constant(
-        self, targets: Iterable[Float[Tensor, "*image 1 row column"]]
-    ) -> Float[Tensor, "1"]:
+    def constant(self, targets: Iterable[Tensor]) -> Float[Tensor, "1"]:
         """The median of all valid depths, which no other constant beats in absolute error.
 
         Raises:

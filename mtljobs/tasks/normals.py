@@ -49,9 +49,7 @@ class Normals:
         """A new, empty meter."""
         return AngleMeter()
 
-    def constant(
-        self, targets: Iterable[Float[Tensor, "*image 3 row column"]]
-    ) -> Float[Tensor, "3"]:
+    def constant(self, targets: Iterable[Tensor]) -> Float[Tensor, "3"]:
         """The mean of all valid normals, at length 1.
 
         Raises:

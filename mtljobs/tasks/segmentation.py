@@ -47,9 +47,7 @@ class Segmentation:
         """A new, empty meter."""
         return ConfusionMeter(self.channels)
 
-    def constant(
-        self, targets: Iterable[Int[Tensor, "*image row column"]]
-    ) -> Float[Tensor, "channel"]:
+    def constant(self, targets: Iterable[Tensor]) -> Float[Tensor, "channel"]:
         """Logits of the most frequent class: 1 for it, 0 for the others.
 
         Raises:

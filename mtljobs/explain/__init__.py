@@ -1,0 +1,1 @@
+"""Where the evidence for a prediction lies, and whether it holds when it is taken away."""

@@ -1,0 +1,186 @@
+"""IROF by hand, on networks whose answers are plain sums; and what becomes of unfit items."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mtljobs.explain.irof import IROF, Removal, drifting_greys
+
+SEGMENTS = np.array([[0, 0, 1, 2]])
+IMAGE = torch.tensor([[[8.0, 4.0, 2.0, 2.0]]])
+MAP = [1.0, 3.0, 3.0, 1.0]
+"""Superpixels 0 and 1 have the means 2 and 3, superpixel 2 has 1: the order is 1, 0, 2."""
+
+
+@pytest.fixture
+def irof():
+    return IROF(epsilon=1e-6, batch=4)
+
+
+@pytest.fixture
+def score(tasks):
+    return tasks["segmentation"].score
+
+
+def identity(images):
+    return images
+
+
+def mean_of_image(images):
+    return images.mean(dim=(1, 2, 3), keepdim=True).expand_as(images)
+
+
+def curves(irof, score, predict=identity, *, masks, maps, image=IMAGE, segments=SEGMENTS):
+    """Curves of groups that all stand for channels of the image, on rows of pixels."""
+    return irof.curves(
+        predict,
+        score,
+        image=image,
+        clean=predict(image[None])[0],
+        masks=torch.tensor(masks, dtype=torch.bool)[:, None, :],
+        maps=torch.tensor(maps)[:, None, :],
+        segments=segments,
+    )
+
+
+def test_curve_of_the_identity_is_worked_out_by_hand(irof, score):
+    (curve,) = curves(irof, score, masks=[[1, 0, 0, 1]], maps=[MAP])
+    # The image becomes (8, 4, 4, 2) with 16/4, (4.5, 4.5, 4, 2) with 18/4 and
+    # (4.5, 4.5, 4, 3.75) with 15/4; the first and last pixel are judged: 10, 10, 6.5, 8.25.
+    assert curve.scores.tolist() == [1.0, 1.0, 0.65, 0.825]
+    assert curve.order.tolist() == [1, 0, 2]
+    assert curve.segment_score.tolist() == [2.0, 3.0, 1.0]
+    assert curve.status == 1
+
+
+def test_curve_of_a_networks_global_answer_is_worked_out_by_hand(irof, score):
+    (curve,) = curves(irof, score, mean_of_image, masks=[[1, 0, 0, 0]], maps=[MAP])
+    # Sums 16, 18, 15 and 16.75.
+    assert curve.scores.tolist() == [1.0, 1.125, 0.9375, 1.046875]
+
+
+def test_one_grey_fills_all_channels(irof, score):
+    # Pixels (3, 0, 0) and (0, 6, 3): the grey is 12/6 = 2, then (3 + 6)/6 = 1.5.
+    image = torch.tensor([[[3.0, 0.0]], [[0.0, 6.0]], [[0.0, 3.0]]])
+    segments = np.array([[0, 1]])
+    nothing, both = [0, 0], [1, 1]
+    _, green, _ = curves(
+        irof,
+        score,
+        masks=[nothing, both, nothing],
+        maps=[[0.0, 0.0], [0.1, 0.2], [0.0, 0.0]],
+        image=image,
+        segments=segments,
+    )
+    assert green.scores.tolist() == pytest.approx([1.0, (0 + 2) / 6, (1.5 + 2) / 6])
+
+
+def test_quantus_number_follows_from_the_area_over_the_curve(irof, score):
+    (curve,) = curves(irof, score, masks=[[1, 0, 0, 1]], maps=[MAP])
+    steps = len(curve.scores) - 1
+    area = 1 - np.trapezoid(curve.scores) / steps
+    quantus = steps - np.trapezoid(curve.scores[1:])
+    assert area == pytest.approx(0.4375 / 3)
+    assert quantus == pytest.approx(1.4375)
+    assert quantus == pytest.approx(steps * area + (1 + curve.scores[1]) / 2)
+
+
+def test_superpixels_that_tie_go_in_the_order_of_their_labels(irof, score):
+    segments = np.array([[3, 2, 1, 0]])
+    (curve,) = curves(
+        irof, score, masks=[[1, 1, 1, 1]], maps=[[0.5, 0.5, 0.7, 0.5]], segments=segments
+    )
+    assert curve.order.tolist() == [1, 0, 2, 3]
+
+
+def test_greys_of_many_superpixels_are_the_means_of_the_images_step_by_step():
+    generator = np.random.default_rng(0)
+    image = generator.random((3, 20, 30))
+    segments = generator.permutation(600).reshape(20, 30) % 40
+    orders = np.stack([generator.permutation(40) for _ in range(2)])
+    greys = drifting_greys(image, segments=segments, orders=orders)
+    for found, order in zip(greys, orders, strict=True):
+        current = image.copy()
+        for grey, segment in zip(found, order, strict=True):
+            assert grey == pytest.approx(current.mean(), rel=1e-12)
+            current[:, segments == segment] = current.mean()
+
+
+def test_images_of_a_removal_differ_in_the_removed_superpixels_alone():
+    removal = Removal.plan(IMAGE, segments=SEGMENTS, orders=np.array([[1, 0, 2], [2, 1, 0]]))
+    images = removal.images(groups=torch.tensor([0, 1, 0]), steps=torch.tensor([1, 2, 0]))
+    # The second group: 2 becomes 16/4 = 4, then the sum is 18 and 2 becomes 4.5.
+    assert images[:, 0, 0].tolist() == [[8, 4, 4, 2], [8, 4, 4.5, 4], [8, 4, 2, 2]]
+
+
+def test_the_network_always_sees_full_batches(irof, score):
+    shapes = []
+
+    def watched(images):
+        shapes.append(tuple(images.shape))
+        return images
+
+    every = [1, 1, 1, 1]
+    image = IMAGE.expand(3, 1, 4).contiguous()
+    irof.curves(
+        watched,
+        score,
+        image=image,
+        clean=image,
+        masks=torch.tensor([[every]] * 3, dtype=torch.bool),
+        maps=torch.tensor([[MAP]] * 3),
+        segments=SEGMENTS,
+    )
+    # Three groups of three steps in batches of four.
+    assert shapes == [(4, 3, 1, 4)] * 3
+
+
+def test_unfit_items_say_why_and_leave_the_others_alone(irof, score):
+    image = torch.cat([IMAGE, -IMAGE, IMAGE, IMAGE, IMAGE])
+    every, none = [1, 1, 1, 1], [0, 0, 0, 0]
+    found = curves(
+        irof,
+        score,
+        image=image,
+        masks=[every, every, none, every, every],
+        maps=[MAP, MAP, MAP, [0.0] * 4, [1.0, np.nan, 1.0, 1.0]],
+    )
+    assert [curve.status for curve in found] == [1, 5, 2, 3, 4]
+    assert all(np.isnan(curve.scores).all() and len(curve.scores) == 4 for curve in found[1:])
+    assert np.isfinite(found[0].scores).all()
+
+
+def test_one_superpixel_gives_no_curve(irof, score):
+    (curve,) = curves(
+        irof, score, masks=[[1, 1, 1, 1]], maps=[MAP], segments=np.zeros((1, 4), dtype=np.uint16)
+    )
+    assert curve.status == 6
+    assert len(curve.scores) == 2
+
+
+def test_an_output_that_stops_being_finite_spoils_its_own_group_alone(irof, score):
+    def overflowing(images):
+        changed = (images != image).any(dim=(1, 2, 3), keepdim=True)
+        return torch.cat([images[:, :1], torch.where(changed, torch.inf, images[:, 1:])], dim=1)
+
+    image = torch.cat([IMAGE, IMAGE])
+    first, second = curves(
+        irof, score, overflowing, image=image, masks=[[1, 1, 1, 1]] * 2, maps=[MAP] * 2
+    )
+    assert (first.status, second.status) == (1, 7)
+    assert np.isfinite(first.scores).all()
+    assert np.isnan(second.scores).all()
+
+
+def test_a_clean_prediction_that_is_not_finite_is_no_empty_group(irof, score):
+    (curve,) = curves(
+        irof, score, lambda images: images * torch.nan, masks=[[0, 0, 0, 0]], maps=[MAP]
+    )
+    assert curve.status == 7
+
+
+def test_superpixels_with_gaps_are_refused(irof, score):
+    with pytest.raises(ValueError, match=r"up to 3 without \[1\]"):
+        curves(irof, score, masks=[[1, 1, 1, 1]], maps=[MAP], segments=np.array([[0, 0, 2, 3]]))
