@@ -10,7 +10,6 @@ import logging
 import os
 import platform
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -280,19 +279,16 @@ def _heartbeat(attempt: attempts.Attempt, claim: claims.Claim | None) -> Iterato
 
 @contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
-    """Log to a file of the run and to this process's output."""
+    """Log to a file of the run."""
     create_folder(path.parent)
-    to_file = logging.FileHandler(path, encoding="utf-8")
-    handlers = (to_file, logging.StreamHandler(sys.stderr))
-    for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-        _log.addHandler(handler)
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    _log.addHandler(handler)
     level = _log.level
     _log.setLevel(logging.INFO)
     try:
         yield
     finally:
         _log.setLevel(level)
-        for handler in handlers:
-            _log.removeHandler(handler)
-        to_file.close()
+        _log.removeHandler(handler)
+        handler.close()

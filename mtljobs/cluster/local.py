@@ -61,11 +61,12 @@ class LocalDriver:
             UserError: Another driver works on this run already, or a worker died before it could
                 write its first record.
         """
-        with _sole_driver(self.run), _interruptible(self._stop):
+        with _sole_driver(self.run) as claim, _interruptible(self._stop):
             sweep_run(self.run)
             sweep_shared(run_workspace(self.run))
             executor = _make_executor(self.run)
             while True:
+                claim.renew()
                 state = self._look()
                 if self._stopping:
                     _stop_workers(state)
@@ -75,7 +76,7 @@ class LocalDriver:
                     break
                 time.sleep(POLL_S)
             if state.is_complete and not self._stopping:
-                self._reduce(executor, state)
+                worker.execute(state.plan_path, len(state.plan.shards) - 1)
         return state
 
     def _stop(self) -> None:
@@ -115,15 +116,9 @@ class LocalDriver:
         waiting = any(shard.state == "waiting" for shard in state.shards.values())
         return not self._stopping and (waiting or bool(self._startable(state)))
 
-    def _reduce(self, executor: submitit.LocalExecutor, state: RunState) -> None:
-        job = _submit(executor, state, state.plan.shards[-1])
-        while not job.done():
-            time.sleep(POLL_S)
-        job.result()
-
 
 @contextmanager
-def _sole_driver(run: RunFolder) -> Iterator[None]:
+def _sole_driver(run: RunFolder) -> Iterator[claims.Claim]:
     claim = claims.acquire(run.driving)
     if claim is None:
         raise UserError(
@@ -132,7 +127,7 @@ def _sole_driver(run: RunFolder) -> Iterator[None]:
             "it."
         )
     try:
-        yield
+        yield claim
     finally:
         claim.release()
 
@@ -168,12 +163,13 @@ def _submit(executor: submitit.LocalExecutor, state: RunState, shard: Shard) -> 
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def _stop_workers(state: RunState) -> None:
+def _stop_workers(state: RunState) -> int:
     """Ask every worker of this machine to checkpoint and end; asking twice does no harm."""
-    for shard in state.running:
-        attempt = shard.last
-        if attempt is not None and attempt.process is not None and attempt.process.is_here():
-            os.kill(attempt.process.pid, signal.SIGTERM)
+    processes = [shard.last.process for shard in state.running if shard.last is not None]
+    here = [process for process in processes if process is not None and process.is_here()]
+    for process in here:
+        os.kill(process.pid, signal.SIGTERM)
+    return len(here)
 
 
 def _require_attempt(shard: ShardState, job: submitit.Job[str]) -> None:
@@ -184,8 +180,31 @@ def _require_attempt(shard: ShardState, job: submitit.Job[str]) -> None:
         )
 
 
+def is_driven(run: RunFolder) -> bool:
+    """Whether a driver of some machine works on the run."""
+    return claims.is_held(run.driving)
+
+
+def cancel_run(run: RunFolder) -> int:
+    """Ask the driver and the workers of this machine to checkpoint and end.
+
+    Returns:
+        How many processes were asked; those that run elsewhere hear nothing.
+    """
+    asked = 0
+    driver = claims.find_holder(run.driving) if is_driven(run) else None
+    if driver is not None and driver.is_here():
+        os.kill(driver.pid, signal.SIGTERM)
+        asked += 1
+    return asked + _stop_workers(read_states(run))
+
+
 def start_detached(run: RunFolder, arguments: list[str]) -> Path:
-    """Start a driver that outlives this terminal; returns the file that it writes to."""
+    """Run a command of ours so that it outlives this terminal.
+
+    Returns:
+        The file that it writes to.
+    """
     log = create_folder(run.logs) / "driver.log"
     with log.open("ab") as output:
         subprocess.Popen(  # noqa: S603 (our own interpreter and arguments, no shell)

@@ -15,6 +15,8 @@ from mtljobs.ledger.attempts import AttemptState, read_attempts
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.ledger.records import find_record
 from mtljobs.plan.frozen import Plan, newest_plan, read_plan
+from mtljobs.plan.grids import nearest
+from mtljobs.worker import log_file
 
 FAILED = frozenset({"failed", "vanished", "timed out", "out of memory", "node lost"})
 """Ends of an attempt after which a shard counts as failed until somebody resumes the run."""
@@ -141,3 +143,45 @@ def _state(shard: Shard, done: set[str], attempts: Sequence[AttemptState]) -> st
     if attempts and attempts[-1].state in FAILED | {"preempted", "waiting", "cancelled"}:
         return attempts[-1].state
     return "ready" if done.issuperset(shard.parents) else "blocked"
+
+
+def find_shard(state: RunState, name: str) -> str:
+    """The shard that a name, or the beginning of one, means.
+
+    Raises:
+        UserError: None or several; names them.
+    """
+    names = [shard.name for shard in state.plan.shards]
+    found = [known for known in names if known == name] or [
+        known for known in names if known.startswith(name)
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UserError(f"{name!r} may mean {', '.join(found)}; write more of the name.")
+    raise UserError(f"the run {state.run.name!r} has no shard {name!r}{nearest(name, names)}.")
+
+
+def find_log(state: RunState, name: str | None, number: int | None) -> Path:
+    """The log of an attempt.
+
+    Args:
+        name: Of the shard, or its beginning; None: the shard that was worked on last.
+        number: Of the attempt; None: its last one.
+
+    Raises:
+        UserError: There is no such shard or attempt.
+    """
+    if name is None:
+        logs = list(state.run.logs.glob("*.*.log"))
+        if not logs:
+            raise UserError(f"nothing has run yet in the run {state.run.name!r}.")
+        return max(logs, key=lambda path: path.stat().st_mtime)
+    shard = find_shard(state, name)
+    attempts = read_attempts(state.run.attempts).get(shard, [])
+    numbers = [attempt.number for attempt in attempts]
+    chosen = number if number is not None else max(numbers, default=0)
+    path = log_file(state.run, shard, chosen)
+    if not path.is_file():
+        raise UserError(f"{shard} has no log of attempt {chosen}; attempts: {numbers or 'none'}.")
+    return path

@@ -1,0 +1,336 @@
+"""The commands of `mtljobs`.
+
+Exit codes: 0 complete, 1 failed shards, 2 usage, 3 incomplete.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from mtljobs import __version__
+from mtljobs.cli.options import (
+    DetachOption,
+    ExecutorOption,
+    GridOption,
+    JsonOption,
+    NewRunOption,
+    OnlyOption,
+    RunArgument,
+    SlotsOption,
+    WorkspaceOption,
+    parse_only,
+)
+from mtljobs.cli.show import (
+    LogLines,
+    plan_values,
+    print_plan,
+    print_results,
+    print_runs,
+    render_state,
+    run_values,
+    shard_progress,
+    state_values,
+)
+from mtljobs.cluster.local import LocalDriver, Watcher, cancel_run, is_driven, start_detached
+from mtljobs.cluster.runs import find_run, open_workspace, propose, run_workspace
+from mtljobs.cluster.states import RunState, find_log, find_shard, read_states
+from mtljobs.cluster.submission import count_slots, freeze, require_compute, require_executor
+from mtljobs.errors import MtljobsError, UserError
+from mtljobs.ledger.paths import RunFolder
+from mtljobs.plan.datasets import write_info
+from mtljobs.report import write_report
+from mtljobs.results import markdown
+from mtljobs.settings.base import load
+from mtljobs.stages.reduce import reduce_run
+from mtljobs.worker import execute
+
+FAILED, USAGE, INCOMPLETE = 1, 2, 3
+LOOK_S = 0.5
+
+app = typer.Typer(
+    name="mtljobs",
+    help="Train, prune and explain multi-task vision networks as preemption-safe batch jobs.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Data sets that a grid may use.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+console = Console()
+errors = Console(stderr=True)
+
+
+def main() -> None:
+    """Run the command line; an error that the user can mend is one paragraph and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        errors.print(
+            "\n".join([str(error), *getattr(error, "__notes__", [])]), style="red", markup=False
+        )
+        sys.exit(USAGE)
+    except MtljobsError as error:
+        errors.print(
+            "\n".join([str(error), *getattr(error, "__notes__", [])]), style="red", markup=False
+        )
+        sys.exit(FAILED)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        console.print(__version__)
+        raise typer.Exit
+
+
+@data_app.command("prepare")
+def prepare(
+    description: Annotated[Path, typer.Argument(help="TOML file that describes the images.")],
+    root: Annotated[Path, typer.Option(help="Folder that the file patterns count from.")],
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read a folder of images once and write what grids need to know of it."""
+    place = open_workspace(workspace)
+    info = load("mtljobs.data.folder:prepare")(description, root)
+    path = write_info(place, info)
+    counts = {split: len(ids) for split, ids in info.splits.items()}
+    if as_json:
+        _print_json({"id": info.id, "dataset": str(path), "images": counts, "sha256": info.sha256})
+        return
+    console.print(f"{info.id}: {', '.join(f'{count} {split}' for split, count in counts.items())}")
+    console.print(
+        f'wrote {path}; in a grid: data = {{ name = "folder", id = "{info.id}", size = [...] }}',
+        markup=False,
+    )
+
+
+@app.command()
+def plan(
+    grid: GridOption,
+    run: NewRunOption = None,
+    only: OnlyOption = None,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what submitting a grid would compute; writes nothing."""
+    proposal = propose(
+        grid, workspace=open_workspace(workspace), run_name=run, wanted=parse_only(only)
+    )
+    if as_json:
+        _print_json(plan_values(proposal))
+    else:
+        print_plan(console, proposal)
+
+
+@app.command()
+def submit(
+    grid: GridOption,
+    run: NewRunOption = None,
+    only: OnlyOption = None,
+    executor: ExecutorOption = "auto",
+    detach: DetachOption = False,
+    cpus: SlotsOption = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Compute what a grid asks for and the run does not have yet.
+
+    Submitting twice computes nothing twice. On this machine the command works in the foreground:
+    Ctrl-C stops the shards after their checkpoint, and `mtljobs resume` goes on.
+    """
+    proposal = propose(
+        grid, workspace=open_workspace(workspace), run_name=run, wanted=parse_only(only)
+    )
+    require_executor(executor)
+    freeze(proposal)
+    _work_on(proposal.run, detach=detach, cpus=cpus, retry_failed=False)
+
+
+@app.command()
+def resume(
+    run: RunArgument = None,
+    executor: ExecutorOption = "auto",
+    detach: DetachOption = False,
+    cpus: SlotsOption = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Go on with a run that was stopped; failed and killed shards are tried again."""
+    found = find_run(run, open_workspace(workspace))
+    require_executor(executor)
+    _work_on(found, detach=detach, cpus=cpus, retry_failed=True)
+
+
+@app.command()
+def status(
+    run: RunArgument = None,
+    once: Annotated[bool, typer.Option("--once", help="Print once, also on a terminal.")] = False,
+    workspace: WorkspaceOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how far a run is: a bar per stage, what runs, what failed and why.
+
+    On a terminal the table stays and follows the run while something runs; Ctrl-C leaves it.
+    """
+    found = find_run(run, open_workspace(workspace))
+    state = read_states(found)
+    if as_json:
+        _print_json(state_values(state, count_slots(state.plan, None)))
+    elif console.is_terminal and state.running and not once:
+        state = _follow(found, until=lambda now: not now.running)
+    else:
+        console.print(render_state(state, count_slots(state.plan, None)))
+    raise typer.Exit(_exit_code(state))
+
+
+@app.command()
+def wait(
+    run: RunArgument = None,
+    timeout_s: Annotated[
+        float | None, typer.Option("--timeout", help="Seconds after which to give up waiting.")
+    ] = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Wait until a run is complete, or nothing works on it any more."""
+    found = find_run(run, open_workspace(workspace))
+    deadline = time.monotonic() + (timeout_s if timeout_s is not None else float("inf"))
+    state = _follow(
+        found,
+        until=lambda now: (
+            now.is_complete or not (now.running or is_driven(found)) or time.monotonic() > deadline
+        ),
+    )
+    raise typer.Exit(_exit_code(state))
+
+
+@app.command("list")
+def list_runs(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+    """List the runs of the workspace."""
+    place = open_workspace(workspace)
+    states = [read_states(place.run(name)) for name in place.run_names()]
+    if as_json:
+        _print_json([run_values(state) for state in states])
+    else:
+        print_runs(console, place.root, states)
+
+
+@app.command()
+def cancel(run: RunArgument = None, workspace: WorkspaceOption = None) -> None:
+    """Stop a run on this machine: its shards write a checkpoint and end; `resume` goes on."""
+    found = find_run(run, open_workspace(workspace))
+    asked = cancel_run(found)
+    console.print(f"asked {asked} processes of the run {found.name} to stop after a checkpoint")
+
+
+@app.command()
+def logs(
+    shard: Annotated[
+        str | None, typer.Argument(help="Name, or the beginning of a name; default: the last one.")
+    ] = None,
+    run: Annotated[str | None, typer.Option(help="Name or path of a run.")] = None,
+    attempt: Annotated[int | None, typer.Option(help="Number; default: the last one.")] = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Print what a shard's attempt wrote to its log."""
+    state = read_states(find_run(run, open_workspace(workspace)))
+    found = find_log(state, shard, attempt)
+    print(found.read_text(encoding="utf-8"), end="")
+
+
+@app.command("shard")
+def run_one(
+    run: Annotated[str, typer.Argument(help="Name or path of a run.")],
+    shard: Annotated[str, typer.Argument(help="Name, or the beginning of a name.", metavar="ID")],
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Run one shard here, in this process, for a debugger."""
+    state = read_states(find_run(run, open_workspace(workspace)))
+    require_compute()
+    name = find_shard(state, shard)
+    index = [other.name for other in state.plan.shards].index(name)
+    with shard_progress(console) as shown:
+        outcome = execute(state.plan_path, index, shown=shown)
+    console.print(f"{name}: {outcome}")
+    raise typer.Exit(0 if outcome in {"done", "duplicate"} else INCOMPLETE)
+
+
+@app.command()
+def reduce(
+    run: RunArgument = None,
+    allow_partial: Annotated[
+        bool, typer.Option("--allow-partial", help="Average what there is, and count what is not.")
+    ] = False,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Move what is finished into the store and write the tables."""
+    found = find_run(run, open_workspace(workspace))
+    reduce_run(found, run_workspace(found), allow_partial=allow_partial)
+    console.print(markdown(found), markup=False, highlight=False)
+
+
+@app.command()
+def report(run: RunArgument = None, workspace: WorkspaceOption = None) -> None:
+    """Write the page of figures and tables of a run."""
+    console.print(str(write_report(find_run(run, open_workspace(workspace)))), markup=False)
+
+
+def _work_on(run: RunFolder, *, detach: bool, cpus: int | None, retry_failed: bool) -> None:
+    """Drive a run on this machine to its end, and print what came out."""
+    if detach:
+        arguments = [argument for argument in sys.argv[1:] if argument != "--detach"]
+        log = start_detached(run, arguments)
+        console.print(f"working on {run.name} in the background; it writes to {log}", markup=False)
+        return
+    slots = count_slots(read_states(run).plan, cpus)
+    with _watching(slots) as watch:
+        state = LocalDriver(run, slots=slots, retry_failed=retry_failed, watch=watch).drive()
+    if state.is_complete:
+        print_results(console, run, write_report(run))
+    else:
+        console.print(render_state(state, slots))
+        console.print("go on with `mtljobs resume`; `mtljobs logs SHARD` says more", markup=False)
+    raise typer.Exit(_exit_code(state))
+
+
+@contextmanager
+def _watching(slots: int) -> Iterator[Watcher]:
+    """A live table on a terminal, plain lines in a log."""
+    if not console.is_terminal:
+        yield LogLines(console)
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        yield lambda state: live.update(render_state(state, slots), refresh=True)
+
+
+def _follow(run: RunFolder, *, until: Callable[[RunState], bool]) -> RunState:
+    state = read_states(run)
+    slots = count_slots(state.plan, None)
+    with _watching(slots) as watch, suppress(KeyboardInterrupt):
+        while not until(state):
+            watch(state)
+            time.sleep(LOOK_S)
+            state = read_states(run)
+        watch(state)
+    console.print(render_state(state, slots))
+    return state
+
+
+def _exit_code(state: RunState) -> int:
+    if state.is_complete:
+        return 0
+    return FAILED if state.failed else INCOMPLETE
+
+
+def _print_json(values: Any) -> None:
+    print(json.dumps(values, indent=1))

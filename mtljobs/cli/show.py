@@ -1,0 +1,267 @@
+"""What the command line prints: plans, states and results, for people and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.progress import MofNCompleteColumn, Progress
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from mtljobs.cluster.runs import Proposal
+from mtljobs.cluster.states import FAILED, RunState, ShardState
+from mtljobs.ledger.paths import RunFolder
+from mtljobs.plan.frozen import Cell, read_newest
+from mtljobs.results import markdown
+from mtljobs.worker import log_file
+
+SHOWN_FAILURES = 5
+
+
+def plan_values(proposal: Proposal) -> dict[str, Any]:
+    """A proposal as JSON values: every cell with its settings, shards counted per stage."""
+    marks = dict.fromkeys(proposal.changes.new, "new") | dict.fromkeys(
+        proposal.changes.kept, "kept"
+    )
+    cells = [
+        {
+            "experiment": cell.experiment,
+            "sparsity": cell.sparsity,
+            "seed": cell.seed,
+            "identity": cell.identity,
+            "network": cell.network,
+            "state": marks.get(cell, "stale"),
+            "changed": list(proposal.changes.stale.get(cell, ())),
+            "provisional": proposal.plan.provisional,
+            "settings": proposal.plan.layouts[cell.experiment].settings,
+        }
+        for cell in proposal.plan.cells
+    ]
+    return {
+        "run": proposal.run.name,
+        "grid": proposal.plan.grid,
+        "cells": cells,
+        "shards": dict(Counter(shard.stage for shard in proposal.plan.shards)),
+        "new_shards": _new_shards(proposal),
+        "provisional": proposal.plan.provisional,
+    }
+
+
+def print_plan(console: Console, proposal: Proposal) -> None:
+    """A proposal as tables: cells per experiment, shards per stage."""
+    console.print(f"Grid [bold]{proposal.plan.grid}[/], run [bold]{proposal.run.name}[/]")
+    console.print(_cells_table(proposal))
+    new = _new_shards(proposal)
+    counts = Counter(shard.stage for shard in proposal.plan.shards)
+    table = Table("stage", "shards", "new to the run", box=None, pad_edge=False)
+    for stage, count in counts.items():
+        table.add_row(stage, str(count), str(new.get(stage, 0)))
+    console.print(table)
+    for cell, keys in proposal.changes.stale.items():
+        console.print(
+            f"stale: {_cell_name(cell)}: {', '.join(keys)} changed; submit with --run NEW",
+            markup=False,
+        )
+    if proposal.plan.provisional:
+        console.print("provisional: prepare the data set with `mtljobs data prepare` to submit")
+
+
+def state_values(state: RunState, slots: int) -> dict[str, Any]:
+    """How a run stands, complete, as JSON values."""
+    return {
+        "run": state.run.name,
+        "folder": str(state.run.root),
+        "complete": state.is_complete,
+        "seconds_left": None if state.is_complete else state.seconds_left(slots),
+        "stages": {stage: dict(counts) for stage, counts in state.counts().items()},
+        "shards": [_shard_values(shard) for shard in state.shards.values()],
+    }
+
+
+def render_state(state: RunState, slots: int) -> RenderableType:
+    """How a run stands: a bar per stage, what runs, what failed and why, time left."""
+    table = Table("stage", "", "done", "running", "failed", "to do", box=None, pad_edge=False)
+    for stage, counts in state.counts().items():
+        table.add_row(stage, *_stage_row(counts))
+    parts: list[RenderableType] = [Text(f"run {state.run.name}", style="bold"), table]
+    parts += [Text(f"running  {_running_line(state, shard)}") for shard in state.running]
+    parts += [Text(_failure_line(shard), style="red") for shard in state.failed[:SHOWN_FAILURES]]
+    if len(state.failed) > SHOWN_FAILURES:
+        parts.append(Text(f"and {len(state.failed) - SHOWN_FAILURES} more failed", style="red"))
+    parts.append(Text(_time_line(state, slots)))
+    return Group(*parts)
+
+
+class LogLines:
+    """Tells of a run's progress in plain lines, one per change, for logs."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._known: dict[str, str] = {}
+
+    def __call__(self, state: RunState) -> None:
+        """Print the shards whose state is another than last time."""
+        for name, shard in state.shards.items():
+            if shard.state in {"ready", "blocked"} or self._known.get(name) == shard.state:
+                continue
+            self._known[name] = shard.state
+            done = sum(other.state == "done" for other in state.shards.values())
+            stamp = time.strftime("%H:%M:%S")
+            text = f"{stamp} {shard.state:9} {name} ({done} of {len(state.shards)} done)"
+            self._console.print(text, markup=False, highlight=False)
+            if shard.is_failed:
+                self._console.print(_failure_line(shard), markup=False, highlight=False)
+
+
+def run_values(state: RunState) -> dict[str, Any]:
+    """One run of a list, as JSON values."""
+    done = sum(shard.state == "done" for shard in state.shards.values())
+    return {
+        "run": state.run.name,
+        "grid": state.plan.grid,
+        "cells": len(state.plan.cells),
+        "shards": len(state.shards),
+        "done": done,
+        "running": len(state.running),
+        "failed": len(state.failed),
+        "complete": state.is_complete,
+    }
+
+
+def print_runs(console: Console, folder: Path, states: Sequence[RunState]) -> None:
+    """The runs of a workspace, a line each."""
+    columns = ("run", "grid", "cells", "shards", "done", "running", "failed")
+    table = Table(*columns, box=None, pad_edge=False)
+    for state in states:
+        values = run_values(state)
+        table.add_row(*(str(values[column]) for column in columns))
+    console.print(table if states else f"no runs in {folder}")
+
+
+def print_results(console: Console, run: RunFolder, page: Path) -> None:
+    """The averaged AOC table, where things lie, and how to open them."""
+    console.print(markdown(run), markup=False, highlight=False, soft_wrap=True)
+    lines = (
+        f"report  {page}",
+        f"tables  {run.tables}",
+        f"store   {run.store}",
+        "",
+        "Open the results in Python:",
+        "",
+        "    from mtljobs.results import open_run, aoc",
+        f"    run = open_run({str(run.root)!r})",
+        *_example(run),
+    )
+    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def shard_progress(console: Console) -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar for one shard in the foreground."""
+    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console) as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda done, total, what: bar.update(
+            task, completed=done, total=total, description=what
+        )
+
+
+def _example(run: RunFolder) -> tuple[str, str]:
+    """Two lines that slice the run's first experiment and task."""
+    plan = read_newest(run)
+    if plan is None or not plan.layouts:
+        return ("    print(run)", "")
+    experiment, layout = next(iter(plan.layouts.items()))
+    node = f"{experiment}/{next(iter(layout.tasks))}"
+    return (
+        f"    curves = run[{node!r}].irof.sel(seed={layout.seeds[0]})",
+        f"    print(aoc(run)[{node!r}].mean(('image', 'group')))",
+    )
+
+
+def _cells_table(proposal: Proposal) -> Table:
+    table = Table(
+        "experiment",
+        "sparsities",
+        "seeds",
+        "cells",
+        "new",
+        "kept",
+        "stale",
+        box=None,
+        pad_edge=False,
+    )
+    for name in proposal.plan.layouts:
+        cells = [cell for cell in proposal.plan.cells if cell.experiment == name]
+        parts = (proposal.changes.new, proposal.changes.kept, tuple(proposal.changes.stale))
+        table.add_row(
+            name,
+            " ".join(f"{value:g}" for value in sorted({cell.sparsity for cell in cells})),
+            " ".join(str(value) for value in sorted({cell.seed for cell in cells})),
+            str(len(cells)),
+            *(str(sum(cell.experiment == name for cell in part)) for part in parts),
+        )
+    return table
+
+
+def _new_shards(proposal: Proposal) -> dict[str, int]:
+    had = {shard.name for shard in proposal.previous.shards} if proposal.previous else set()
+    return dict(Counter(shard.stage for shard in proposal.plan.shards if shard.name not in had))
+
+
+def _cell_name(cell: Cell) -> str:
+    return f"{cell.experiment}, sparsity {cell.sparsity:g}, seed {cell.seed}"
+
+
+def _shard_values(shard: ShardState) -> dict[str, Any]:
+    return {
+        "name": shard.shard.name,
+        "stage": shard.shard.stage,
+        "identity": shard.shard.identity,
+        "state": shard.state,
+        "parents": list(shard.shard.parents),
+        "attempts": [dataclasses.asdict(attempt) for attempt in shard.attempts],
+    }
+
+
+def _stage_row(counts: Mapping[str, int]) -> tuple[RenderableType, ...]:
+    total = sum(counts.values())
+    failed = sum(count for state, count in counts.items() if state in FAILED)
+    done, running = counts.get("done", 0), counts.get("running", 0)
+    return (
+        ProgressBar(total=total, completed=done, width=30),
+        f"{done} of {total}",
+        str(running or ""),
+        Text(str(failed or ""), style="red"),
+        str(total - done - running - failed or ""),
+    )
+
+
+def _running_line(state: RunState, shard: ShardState) -> str:
+    """The shard and the last line of its log."""
+    if shard.last is None:
+        return shard.shard.name
+    path = log_file(state.run, shard.shard.name, shard.last.number)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    progress = lines[-1].split(" ", 2)[-1] if lines else ""
+    return f"{shard.shard.name}  {progress}"
+
+
+def _failure_line(shard: ShardState) -> str:
+    detail = shard.last.detail.strip().splitlines() if shard.last and shard.last.detail else []
+    reason = detail[-1] if detail else "no word of the worker; was it killed?"
+    return f"{shard.state}   {shard.shard.name}: {reason}"
+
+
+def _time_line(state: RunState, slots: int) -> str:
+    if state.is_complete:
+        return "complete"
+    seconds = state.seconds_left(slots)
+    return "time left unknown" if seconds is None else f"about {seconds / 60:.0f} min left"

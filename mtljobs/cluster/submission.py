@@ -1,0 +1,74 @@
+"""From a proposal to a run that somebody works on."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+from mtljobs.cluster.runs import Proposal
+from mtljobs.errors import GridError, MissingExtraError, UserError
+from mtljobs.plan.frozen import Plan, freeze_plan
+from mtljobs.plan.planning import grow_plan
+
+
+def freeze(proposal: Proposal) -> Path:
+    """Make a proposal the run's newest plan.
+
+    Raises:
+        GridError: A data set is known by its published counts alone.
+        StaleSlotError: The run holds results of other settings.
+    """
+    if proposal.plan.provisional:
+        raise GridError(
+            "a data set of this grid is not prepared, so identities are provisional: run "
+            "`mtljobs data prepare` for it, then submit again."
+        )
+    return freeze_plan(proposal.run, grow_plan(proposal.previous, proposal.plan))
+
+
+def require_executor(name: str) -> None:
+    """Refuse an executor that cannot run shards from here.
+
+    Args:
+        name: "local", "slurm", or "auto": Slurm where `sbatch` exists, this machine elsewhere.
+
+    Raises:
+        UserError: Slurm was chosen; says what works.
+        MissingExtraError: This machine was chosen and cannot compute.
+    """
+    if name == "slurm" or (name == "auto" and shutil.which("sbatch")):
+        raise UserError(
+            "this release does not submit to Slurm yet: run with --executor local, on a "
+            "workstation or inside an allocation (`salloc`, then `mtljobs submit --executor "
+            "local`)."
+        )
+    require_compute()
+
+
+def require_compute() -> None:
+    """Refuse to compute here where the packages for it are missing.
+
+    Raises:
+        MissingExtraError: Says what to install.
+    """
+    missing = [name for name in ("torch", "torchvision", "skimage") if not _is_installed(name)]
+    if missing:
+        raise MissingExtraError(
+            f"this installation plans, submits and reads results, but does not compute: "
+            f"{', '.join(missing)} is missing. Install `pip install 'mtljobs[compute]'` (about "
+            "6 GB) to run shards on this machine, or submit where `sbatch` exists."
+        )
+
+
+def count_slots(plan: Plan, cpus: int | None) -> int:
+    """Shards that this machine runs at a time: cores divided by threads of a shard, at least 1."""
+    threads = max(
+        (shard.spec.get("numerics", {}).get("threads", 1) for shard in plan.shards), default=1
+    )
+    return max(1, (cpus or len(os.sched_getaffinity(0))) // threads)
+
+
+def _is_installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
