@@ -1,0 +1,24 @@
+"""A run as xarray, and its tables."""
+
+from mtljobs.results.areas import aoc, mean_curve, quantus
+from mtljobs.results.averages import Average
+from mtljobs.results.completeness import PartialRunError
+from mtljobs.results.markdown import to_markdown
+from mtljobs.results.run import open_run
+from mtljobs.results.table_files import read_tables, write_tables
+from mtljobs.results.tabulation import Performance, Tables, tables
+
+__all__ = [
+    "Average",
+    "PartialRunError",
+    "Performance",
+    "Tables",
+    "aoc",
+    "mean_curve",
+    "open_run",
+    "quantus",
+    "read_tables",
+    "tables",
+    "to_markdown",
+    "write_tables",
+]

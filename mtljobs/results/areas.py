@@ -1,0 +1,104 @@
+"""Areas over IROF curves, and mean curves: derived from a run's arrays, stored nowhere.
+
+Every function takes a task's node of a run, or any selection of it. Items whose `status` is not
+1 come out as NaN; whether an item is *missing* is read from `status` alone, never from NaN.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+Items = xr.Dataset | xr.DataTree
+"""A task's node as `open_run` gives it, or a selection that keeps whole curves."""
+
+
+def aoc(items: Items) -> xr.DataArray:
+    """Area over each item's curve, on steps 0 to L and divided by L.
+
+    0 where the score never falls, 1 - 1/(2L) where the first superpixel takes it all; negative
+    where the score rises above the clean one.
+
+    Source:
+        Rieger & Hansen, IROF (arXiv:2003.08747); trapezoid rule, step 0 included.
+
+    Example:
+        >>> items = xr.Dataset(
+        ...     {"irof": (("image", "step"), [[1.0, 0.5, 0.0]]), "status": ("image", [1])},
+        ...     coords={"n_segments": ("image", [2])},
+        ... )
+        >>> aoc(items).item()
+        0.5
+    """
+    curve, segments, ok = _curves(items)
+    step = xr.DataArray(np.arange(curve.sizes["step"]), dims="step")
+    inside = step <= segments
+    weight = inside.astype(float).where((step != 0) & (step != segments), 0.5)
+    # The padding is NaN, and NaN * 0 is NaN; a NaN inside a curve stays one.
+    under: xr.DataArray = xr.dot(curve.where(inside, 0.0), weight, dim="step")
+    area = (1 - under / segments).where(ok)
+    return area.rename("aoc").assign_attrs(long_name="area over the IROF curve", units="1")
+
+
+def quantus(items: Items) -> xr.DataArray:
+    """Quantus's number for each item: L * aoc + (1 + p_1) / 2.
+
+    Not divided by L, so images with more superpixels weigh more.
+
+    Source:
+        Quantus 0.5.3, `IROF`: L minus the trapezoid over steps 1 to L, without step 0.
+
+    Example:
+        >>> items = xr.Dataset(
+        ...     {"irof": (("image", "step"), [[1.0, 0.5, 0.0]]), "status": ("image", [1])},
+        ...     coords={"n_segments": ("image", [2])},
+        ... )
+        >>> quantus(items).item()
+        1.75
+    """
+    curve, segments, _ = _curves(items)
+    first = curve.isel(step=1, drop=True).astype(float)
+    number = segments * aoc(items) + (1 + first) / 2
+    return number.rename("quantus").assign_attrs(long_name="IROF as Quantus 0.5.3", units="1")
+
+
+def mean_curve(items: Items, *, points: int = 51) -> xr.DataArray:
+    """Mean curve over images and groups with status 1, on an axis that all images share.
+
+    Images differ in their number of superpixels L; each curve is read, linearly between steps,
+    at equal shares of L.
+
+    Args:
+        points: Length of the axis `removed`, the share of superpixels removed, 0 to 1.
+    """
+    curve, segments, ok = _curves(items)
+    removed = xr.DataArray(np.linspace(0, 1, points), dims="removed")
+    position = removed * segments.fillna(1)
+    before = np.floor(position).astype(int)
+    after = np.ceil(position).astype(int)
+    start, end = curve.isel(step=before), curve.isel(step=after)
+    shares = start + (position - before) * (end - start)
+    # Summed by hand: xarray's mean warns where a cell has no item at all.
+    total = shares.where(ok).sum(["image", "group"])
+    count = ok.sum(["image", "group"])
+    return (total / count.where(count > 0)).assign_coords(removed=removed).rename("irof")
+
+
+def _curves(items: Items) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
+    """Curves in memory, L per image (NaN where it has no superpixels), and which items are ok."""
+    dataset = items.to_dataset() if isinstance(items, xr.DataTree) else items
+    if "n_segments" not in dataset.coords:
+        raise ValueError(
+            "areas need the number of superpixels per image: open the run with "
+            "mtljobs.results.open_run, or assign the coordinate n_segments (image) from the "
+            "experiment's node `inputs`."
+        )
+    curve = dataset["irof"].load()
+    segments = dataset["n_segments"].astype(float)
+    if segments.max() > curve.sizes["step"] - 1:
+        raise ValueError(
+            f"the curves end at step {curve.sizes['step'] - 1}, but an image has "
+            f"{int(segments.max())} superpixels: an area needs whole curves, so select along any "
+            "axis but `step`."
+        )
+    return curve, segments.where(segments > 0), dataset["status"] == 1

@@ -1,0 +1,137 @@
+"""The average AOC of many items, with its spread over images and over seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from mtljobs.contracts import STATUS
+
+RESAMPLES = 9999
+GROUP_RESAMPLES = 1999
+"""Bootstrap samples behind an interval over all groups, and over one of many groups."""
+
+OK = 1
+"""The code of `STATUS` that averages are over."""
+
+
+@dataclass(frozen=True)
+class Average:
+    """AOC of one task at one sparsity, over all seeds, images and groups, or over one group.
+
+    Attributes:
+        group: None: all groups.
+        sparsity_parameters: Share of parameters really removed, mean over seeds; NaN if unknown.
+        mean: Over all items with status 1, each with the same weight; NaN where there is none.
+        low: Lower end of the 95 % bootstrap interval over images; NaN with fewer than 2 images.
+        high: Its upper end.
+        quantus: Mean of Quantus's number over the same items.
+        items: How many items the mean is over.
+        images: How many images they come from.
+        seed_mean: Mean over seeds of each seed's mean over its items.
+        seed_std: Sample standard deviation over seeds of the same; NaN with fewer than 2.
+        seeds: How many seeds have any item.
+        counts: Items of the planned cells per code of `STATUS`.
+    """
+
+    experiment: str
+    task: str
+    group: str | None
+    sparsity: float
+    sparsity_parameters: float
+    mean: float
+    low: float
+    high: float
+    quantus: float
+    items: int
+    images: int
+    seed_mean: float
+    seed_std: float
+    seeds: int
+    counts: Mapping[int, int]
+
+
+def average(
+    items: xr.Dataset,
+    *,
+    experiment: str,
+    task: str,
+    group: str | None = None,
+    sparsity_parameters: float = math.nan,
+) -> Average:
+    """The average over items (seed, image, group) of one sparsity.
+
+    Args:
+        items: `aoc`, `quantus` and `status`.
+        group: The one to average over; None: all.
+
+    Source:
+        Percentile bootstrap (Efron & Tibshirani 1993, ch. 13) by scipy. The unit that is drawn is
+        the image, with all its items of all groups and seeds, since these are not independent;
+        the statistic is (sum of AOC) / (number of items), so that the point estimate is the plain
+        mean over items. It speaks for other images, not for other seeds: see `seed_std`.
+    """
+    chosen = items if group is None else items.sel(group=[group])
+    chosen = chosen.transpose("image", "group", "seed")
+    areas, status = chosen["aoc"].values, chosen["status"].values
+    ok = status == OK
+    per_image = ok.sum(axis=(1, 2))
+    low, high = image_interval(
+        areas.sum(axis=(1, 2), where=ok),
+        per_image,
+        resamples=RESAMPLES if group is None else GROUP_RESAMPLES,
+    )
+    by_seed = [areas[..., seed][ok[..., seed]].mean() for seed in np.flatnonzero(ok.any((0, 1)))]
+    return Average(
+        experiment=experiment,
+        task=task,
+        group=group,
+        sparsity=float(items["sparsity"]),
+        sparsity_parameters=sparsity_parameters,
+        mean=_mean(areas[ok]),
+        low=low,
+        high=high,
+        quantus=_mean(chosen["quantus"].values[ok]),
+        items=int(ok.sum()),
+        images=int(np.count_nonzero(per_image)),
+        seed_mean=_mean(np.array(by_seed)),
+        seed_std=float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else math.nan,
+        seeds=len(by_seed),
+        counts={code: int(np.count_nonzero(status == code)) for code in STATUS},
+    )
+
+
+def image_interval(sums: np.ndarray, counts: np.ndarray, *, resamples: int) -> tuple[float, float]:
+    """95 % interval of sum(sums) / sum(counts) when images are drawn with replacement.
+
+    Images without any item are not drawn: they say nothing about the mean.
+
+    Args:
+        sums: Sum over the items of each image.
+        counts: Number of items of each image.
+
+    Returns:
+        Its ends, the same on every call; NaN with fewer than two images.
+    """
+    drawn = counts > 0
+    if np.count_nonzero(drawn) < 2:
+        return math.nan, math.nan
+    result = stats.bootstrap(
+        (sums[drawn], counts[drawn]),
+        lambda sums, counts, axis: sums.sum(axis) / counts.sum(axis),
+        paired=True,
+        vectorized=True,
+        n_resamples=resamples,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    )
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else math.nan

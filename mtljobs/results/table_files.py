@@ -1,0 +1,121 @@
+"""Tables as files: CSV for programs, Markdown for people, and the records that they rest on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from mtljobs.contracts import STATUS
+from mtljobs.ledger.files import hash_file, replace_file, to_json
+from mtljobs.ledger.paths import RunFolder, create_folder
+from mtljobs.plan.frozen import Plan, read_newest
+from mtljobs.results.averages import Average
+from mtljobs.results.completeness import PartialRunError
+from mtljobs.results.markdown import to_markdown
+from mtljobs.results.run import open_run
+from mtljobs.results.tabulation import Performance, Tables, tables
+from mtljobs.store.variables import flag_meaning
+
+
+def read_tables(run: RunFolder, *, allow_partial: bool) -> Tables:
+    """Tables of a run, held against the cells of its newest plan.
+
+    Raises:
+        UserError: The run has no store yet.
+        PartialRunError: Planned results are missing, and `allow_partial` is False.
+    """
+    plan = read_newest(run)
+    planned = None if plan is None else {cell.slot for cell in plan.cells}
+    found = tables(open_run(run.root), allow_partial=allow_partial, planned=planned)
+    if plan is not None and not allow_partial:
+        _check_merged(run, plan)
+    return found
+
+
+def _check_merged(run: RunFolder, plan: Plan) -> None:
+    """Refuse networks that are not evaluated: their items may be complete all the same."""
+    names = [shard.name for shard in plan.shards if not shard.shared and shard.stage != "reduce"]
+    absent = [name for name in names if not (run.ledger / f"{name}.json").exists()]
+    if absent:
+        raise PartialRunError(
+            f"{len(absent)} of {len(names)} shards are not in the store: {', '.join(absent[:5])}"
+            f"{', ...' if len(absent) > 5 else ''}. `mtljobs resume {run.name}` computes them, "
+            "--allow-partial makes tables of what is there."
+        )
+
+
+def write_tables(run: RunFolder, *, allow_partial: bool) -> Path:
+    """Write a run's tables; the same results give the same bytes.
+
+    `aoc.csv` (a row per experiment, task, sparsity), `aoc_groups.csv`, `performance.csv` (a row
+    per network and metric), `aoc.md` (the same to read), and `records.json`, last: the sha256 of
+    every ledger record that they rest on.
+
+    Returns:
+        The folder that they lie in.
+
+    Raises:
+        UserError: The run has no store yet.
+        PartialRunError: Planned results are missing, and `allow_partial` is False.
+    """
+    records = _records(run)
+    numbers = read_tables(run, allow_partial=allow_partial)
+    files = {
+        "aoc.csv": _averages_csv(numbers.averages).encode(),
+        "aoc_groups.csv": _averages_csv(numbers.groups).encode(),
+        "performance.csv": _performance_csv(numbers.performance).encode(),
+        "aoc.md": to_markdown(numbers, title=run.name).encode(),
+        "records.json": to_json(records),
+    }
+    create_folder(run.tables)
+    for name, content in files.items():
+        replace_file(run.tables / name, content)
+    return run.tables
+
+
+def _records(run: RunFolder) -> dict[str, str]:
+    """Shard -> sha256 of its record in the ledger."""
+    return {path.stem: hash_file(path) for path in sorted(run.ledger.glob("*.json"))}
+
+
+def _averages_csv(rows: Iterable[Average]) -> str:
+    counts = {code: flag_meaning(text) for code, text in STATUS.items()}
+    header = ("experiment", "task", "group", "sparsity", "sparsity_parameters", "aoc", "aoc_low",
+              "aoc_high", "quantus", "items", "images", "seed_mean", "seed_std", "seeds",
+              *counts.values())  # fmt: skip
+    body = [
+        (row.experiment, row.task, row.group or "all", row.sparsity, row.sparsity_parameters,
+         row.mean, row.low, row.high, row.quantus, row.items, row.images, row.seed_mean,
+         row.seed_std, row.seeds, *(row.counts[code] for code in counts))
+        for row in rows
+    ]  # fmt: skip
+    return _csv(header, body)
+
+
+def _performance_csv(rows: Iterable[Performance]) -> str:
+    header = ("experiment", "task", "metric", "lower_is_better", "sparsity", "seed", "value",
+              "constant")  # fmt: skip
+    body = [
+        (row.experiment, row.task, row.metric, str(row.lower_is_better).lower(), row.sparsity,
+         row.seed, row.value, row.constant)
+        for row in rows
+    ]  # fmt: skip
+    return _csv(header, body)
+
+
+def _csv(header: Sequence[str], body: Iterable[tuple[object, ...]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([_field(value) for value in row] for row in body)
+    return text.getvalue()
+
+
+def _field(value: object) -> str:
+    """Six digits: the seventh depends on the order of additions, and so on the machine."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return str(value)

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from mtljobs.ledger.paths import RunFolder
+
+
+@pytest.fixture(scope="session")
+def synthetic() -> ModuleType:
+    """The builder of small runs beside this file."""
+    path = Path(__file__).parent / "synthetic_run.py"
+    spec = importlib.util.spec_from_file_location("synthetic_run", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["synthetic_run"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def stored_run(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A complete run on disk, shared by the tests that only read it."""
+    return synthetic.write_run(RunFolder(tmp_path_factory.mktemp("workspace") / "study"))

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from mtljobs.errors import UserError
+from mtljobs.ledger.paths import RunFolder
+from mtljobs.results import aoc, open_run
+
+
+def test_sparsities_and_seeds_come_sorted_with_their_own_values(stored_run, synthetic) -> None:
+    layout = synthetic.make_layouts()["segnet-netslim"]
+    written = synthetic.make_arrays(synthetic.make_layouts())["segnet-netslim/depth"]
+    depth = open_run(stored_run.root)["segnet-netslim/depth"]
+    assert depth["sparsity"].values.tolist() == [0.0, 0.5, 0.9]
+    assert depth["seed"].values.tolist() == [0, 1]
+    for name in ("irof", "performance"):
+        for place, sparsity in enumerate(layout.sparsities):
+            for column, seed in enumerate(layout.seeds):
+                read = depth[name].sel(sparsity=sparsity, seed=seed).values
+                np.testing.assert_array_equal(read, written[name][place, column].astype("float32"))
+
+
+def test_arrays_are_read_when_they_are_used(stored_run: RunFolder) -> None:
+    depth = open_run(stored_run.root)["segnet-netslim/depth"].to_dataset()
+    assert not depth["irof"].variable._in_memory
+    assert not depth["cam"].sel(sparsity=0.5).variable._in_memory
+    assert depth["irof"].chunks is None
+
+
+def test_any_selection_of_a_task_can_be_integrated(stored_run: RunFolder) -> None:
+    depth = open_run(stored_run.root)["segnet-netslim/depth"]
+    whole = aoc(depth)
+    item = {"sparsity": 0.5, "seed": 1, "image": "test-00002", "group": "0.20-0.40"}
+    part = aoc(depth.to_dataset().sel(item))
+    assert whole.dims == ("sparsity", "seed", "image", "group")
+    assert part.item() == pytest.approx(whole.sel(item).item())
+    assert 0 < part.item() < 1
+
+
+@pytest.mark.parametrize("place", [".", "store.zarr"])
+def test_a_run_opens_by_its_folder_and_by_its_store(stored_run: RunFolder, place: str) -> None:
+    assert open_run(stored_run.root / place).name == "study"
+
+
+def test_a_store_opens_wherever_it_was_copied_to(stored_run: RunFolder, tmp_path: Path) -> None:
+    (tmp_path / "from-cluster.zarr").symlink_to(stored_run.store)
+    assert "segnet-netslim" in open_run(tmp_path / "from-cluster.zarr").children
+
+
+def test_a_run_opens_by_name_in_the_workspace(
+    stored_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MTLJOBS_WORKSPACE", str(stored_run.root.parent))
+    assert open_run("study").name == "study"
+
+
+def test_an_unknown_run_names_those_that_there_are(
+    stored_run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MTLJOBS_WORKSPACE", str(stored_run.root.parent))
+    with pytest.raises(UserError, match=r"no run 'studdy'.*holds study"):
+        open_run("studdy")
+
+
+def test_a_run_without_a_store_says_when_it_will_have_one(tmp_path: Path) -> None:
+    (tmp_path / "young" / "plans").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"'young' has no store yet.*mtljobs status young"):
+        open_run(tmp_path / "young")
+
+
+def test_plain_xarray_opens_the_same_store(stored_run: RunFolder) -> None:
+    plain = xr.open_datatree(stored_run.store, engine="zarr", chunks=None)
+    ours = open_run(stored_run.root)
+    path = "segnet-netslim/depth/irof"
+    xr.testing.assert_equal(
+        plain[path].sortby(["sparsity", "seed"]), ours[path].drop_vars("n_segments")
+    )

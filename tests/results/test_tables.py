@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mtljobs.contracts import Shard
+from mtljobs.errors import CorruptionError
+from mtljobs.ledger.paths import RunFolder
+from mtljobs.plan.frozen import Plan, freeze_plan
+from mtljobs.results import (
+    PartialRunError,
+    aoc,
+    open_run,
+    read_tables,
+    tables,
+    to_markdown,
+    write_tables,
+)
+
+
+@pytest.fixture(scope="module")
+def tabulated_run(stored_run: RunFolder) -> RunFolder:
+    write_tables(stored_run, allow_partial=False)
+    return stored_run
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_partial(synthetic, root: Path, status: dict[tuple[int, ...], int]) -> RunFolder:
+    """A run some of whose items of `segnet-netslim/depth` have another status."""
+    arrays = synthetic.make_arrays(synthetic.make_layouts())
+    for place, code in status.items():
+        arrays["segnet-netslim/depth"]["status"][place] = code
+    return synthetic.write_run(RunFolder(root), arrays=arrays)
+
+
+def test_tables_have_the_means_of_the_store(tabulated_run: RunFolder) -> None:
+    rows = read_rows(tabulated_run.tables / "aoc.csv")
+    run = open_run(tabulated_run.root)
+    assert len(rows) == 2 * 3 * 3
+    for row in rows:
+        node = run[f"{row['experiment']}/{row['task']}"].to_dataset()
+        items = aoc(node.sel(sparsity=float(row["sparsity"])))
+        assert float(row["aoc"]) == pytest.approx(float(items.mean()), rel=1e-5)
+        assert float(row["aoc_low"]) < float(row["aoc"]) < float(row["aoc_high"])
+        assert int(row["items"]) == int(row["ok"]) == int(items.notnull().sum())
+
+
+def test_counts_follow_the_status_array(tabulated_run: RunFolder) -> None:
+    rows = read_rows(tabulated_run.tables / "aoc.csv")
+    depth = {float(row["sparsity"]): row for row in rows if row["task"] == "depth"}
+    # The fixture's odd items lie in the cells that arrived second, of sparsity 0.9.
+    columns = ("ok", "group_empty", "map_all_zero", "clean_score_at_most_eps", "not_run")
+    assert [depth[0.9][name] for name in columns] == ["54", "4", "1", "1", "0"]
+    assert [depth[0.0][name] for name in columns] == ["56", "4", "0", "0", "0"]
+
+
+def test_group_means_add_up_to_the_mean_over_all(tabulated_run: RunFolder) -> None:
+    total = read_rows(tabulated_run.tables / "aoc.csv")[0]
+    place = ("experiment", "task", "sparsity")
+    groups = [
+        row
+        for row in read_rows(tabulated_run.tables / "aoc_groups.csv")
+        if all(row[key] == total[key] for key in place)
+    ]
+    assert [row["group"] for row in groups] == ["bed", "floor", "wall"]
+    summed = sum(float(row["aoc"]) * int(row["items"]) for row in groups)
+    assert summed / int(total["items"]) == pytest.approx(float(total["aoc"]), rel=1e-5)
+
+
+def test_performance_stands_beside_the_constant_predictor(tabulated_run, synthetic) -> None:
+    rows = read_rows(tabulated_run.tables / "performance.csv")
+    assert len(rows) == 2 * (2 + 2 + 2) * 3 * 2
+    run = open_run(tabulated_run.root)
+    for row in rows:
+        node = run[f"{row['experiment']}/{row['task']}"].to_dataset()
+        place = {key: float(row[key]) for key in ("sparsity", "seed")}
+        stored = node["performance"].sel(metric=row["metric"], **place)
+        assert float(row["value"]) == pytest.approx(float(stored), rel=1e-5)
+        assert float(row["constant"]) == pytest.approx(synthetic.CONSTANT[row["metric"]], rel=1e-5)
+        assert (
+            row["lower_is_better"]
+            == str("error" in row["metric"] or "angle" in row["metric"]).lower()
+        )
+
+
+def test_records_name_the_ledger_that_the_tables_rest_on(tabulated_run: RunFolder) -> None:
+    records = json.loads((tabulated_run.tables / "records.json").read_text())
+    expected = {
+        path.stem: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in tabulated_run.ledger.iterdir()
+    }
+    assert records == expected
+    assert len(records) == 2
+
+
+def test_writing_tables_again_gives_the_same_bytes(tabulated_run: RunFolder) -> None:
+    first = {path.name: path.read_bytes() for path in tabulated_run.tables.iterdir()}
+    write_tables(tabulated_run, allow_partial=False)
+    again = {path.name: path.read_bytes() for path in tabulated_run.tables.iterdir()}
+    assert first == again
+    assert set(first) == {"aoc.csv", "aoc_groups.csv", "performance.csv", "aoc.md", "records.json"}
+
+
+def test_markdown_columns_line_up_and_hold_the_numbers(tabulated_run: RunFolder) -> None:
+    text = (tabulated_run.tables / "aoc.md").read_text(encoding="utf-8")
+    for table in (block for block in text.split("\n\n") if block.startswith("|")):
+        lines = table.splitlines()
+        assert len({len(line) for line in lines}) == 1
+        assert len({line.count("|") for line in lines}) == 1
+    row = read_rows(tabulated_run.tables / "aoc.csv")[0]
+    low, high = float(row["aoc_low"]), float(row["aoc_high"])
+    assert f"{float(row['aoc']):.3f} [{low:.3f}, {high:.3f}] n={row['items']}" in text
+    assert "| segmentation: map all zero" in text
+    assert "48.5 %" in text
+
+
+def test_a_partial_run_is_refused_and_says_what_is_missing(synthetic, tmp_path: Path) -> None:
+    run = write_partial(synthetic, tmp_path / "partial", {(2, 0, 0): 0, (1, 1, 3, 2): 8})
+    with pytest.raises(PartialRunError) as caught:
+        write_tables(run, allow_partial=False)
+    message = str(caught.value)
+    assert "6 of 864 items are missing (5 not run, 1 input unreadable)" in message
+    assert "segnet-netslim at sparsity 0.5, seed 1 (5)" in message
+    assert "segnet-netslim at sparsity 0.9, seed 0 (1)" in message
+    assert not run.tables.exists()
+
+
+def test_a_partial_run_that_is_allowed_counts_what_is_missing(synthetic, tmp_path: Path) -> None:
+    run = write_partial(synthetic, tmp_path / "partial", {(2, 0, 0): 0})
+    found = read_tables(run, allow_partial=True)
+    assert found.missing == {("segnet-netslim", 0.5, 1): 5}
+    row = next(
+        row
+        for row in found.averages
+        if (row.experiment, row.task, row.sparsity) == ("segnet-netslim", "depth", 0.5)
+    )
+    assert (row.counts[0], row.items) == (5, 51)
+    assert "**Partial: 5 items of 1 cells are missing.**" in to_markdown(found, title="partial")
+
+
+def test_cells_that_nobody_planned_are_not_missing(synthetic, tmp_path: Path) -> None:
+    run = write_partial(synthetic, tmp_path / "grown", {(2, 1): 0})
+    tree = open_run(run.root)
+    asked = {
+        (experiment, float(sparsity), int(seed))
+        for experiment, node in tree.children.items()
+        for sparsity in node["sparsity"].values
+        for seed in node["seed"].values
+    } - {("segnet-netslim", 0.5, 0)}
+    found = tables(tree, allow_partial=False, planned=asked)
+    assert not found.missing
+    assert not [r for r in found.performance if (r.experiment, r.sparsity, r.seed) not in asked]
+    row = next(r for r in found.averages if (r.task, r.sparsity) == ("depth", 0.5) and r.seeds == 1)
+    assert sum(row.counts.values()) == 30
+
+
+def test_a_network_that_is_not_evaluated_is_missing_too(synthetic, tmp_path: Path) -> None:
+    run = synthetic.write_run(RunFolder(tmp_path / "unevaluated"))
+    plan: Plan = synthetic.make_plan(synthetic.make_layouts())
+    evaluate = Shard(
+        name="evaluate-segnet-hrank-0-0-cccccccccccc", stage="evaluate", identity="0" * 64,
+        shared=False, parents=(), inputs={}, spec={}, place={},
+    )  # fmt: skip
+    freeze_plan(run, Plan(**{**vars(plan), "shards": (evaluate,)}))
+    with pytest.raises(PartialRunError, match="evaluate-segnet-hrank-0-0-cccccccccccc"):
+        read_tables(run, allow_partial=False)
+    assert read_tables(run, allow_partial=True).averages
+
+
+def test_an_ok_item_without_a_curve_is_corruption_not_a_gap(synthetic, tmp_path: Path) -> None:
+    arrays = synthetic.make_arrays(synthetic.make_layouts())
+    arrays["segnet-netslim/depth"]["irof"][0, 0, 0, 0] = np.nan
+    run = synthetic.write_run(RunFolder(tmp_path / "corrupt"), arrays=arrays)
+    with pytest.raises(CorruptionError, match="1 items of /segnet-netslim/depth"):
+        read_tables(run, allow_partial=True)
