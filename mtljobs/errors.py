@@ -4,6 +4,8 @@ Every message says what was received, what was expected and what to do next; cod
 adds where it happened with `add_note`.
 """
 
+from __future__ import annotations
+
 
 class MtljobsError(Exception):
     """Any error that mtljobs raises on purpose."""
