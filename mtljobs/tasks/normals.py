@@ -42,7 +42,7 @@ class Normals:
     ) -> Float[Tensor, ""]:
         """1 - cosine of the angle, averaged over the batch's valid pixels."""
         valid = (target != 0).any(dim=1)
-        cosine = functional.cosine_similarity(prediction, target, dim=1)
+        cosine = _cosine(prediction, target)
         return ((1 - cosine) * valid).sum() / valid.sum().clamp(min=1)
 
     def meter(self) -> AngleMeter:
@@ -91,12 +91,21 @@ class Normals:
         group: Int[Tensor, "item"],
     ) -> Float[Tensor, "item"]:
         """Mean cosine of the angle to the clean prediction over the octant's pixels."""
-        cosine = functional.cosine_similarity(prediction, clean, dim=1)
+        cosine = _cosine(prediction, clean)
         return (cosine * mask).sum(dim=(-2, -1)) / mask.sum(dim=(-2, -1))
 
 
 def _octants(like: Tensor) -> Float[Tensor, "group 3"]:
     return torch.tensor(OCTANTS, dtype=like.dtype, device=like.device)
+
+
+def _cosine(
+    one: Float[Tensor, "image 3 row column"], other: Float[Tensor, "image 3 row column"]
+) -> Float[Tensor, "image row column"]:
+    """Cosine of the angle per pixel; 0 with a gradient of 0 where either has no direction."""
+    # torch's cosine_similarity takes 127 ms, not 2, for 64 images of 64 x 64 (one CPU thread).
+    squares = one.square().sum(dim=1) * other.square().sum(dim=1)
+    return (one * other).sum(dim=1) / squares.clamp(min=1e-12).sqrt()
 
 
 class AngleMeter:
@@ -116,7 +125,7 @@ class AngleMeter:
         """Take in a batch's valid pixels."""
         valid = (target != 0).any(dim=1)
         # In float32 two equal vectors would seem to be 0.02 degrees apart.
-        cosine = functional.cosine_similarity(prediction.double(), target.double(), dim=1)[valid]
+        cosine = _cosine(prediction.double(), target.double())[valid]
         angles = cosine.clamp(-1, 1).acos().rad2deg()
         self._angles.append(angles.float().cpu().numpy())
 
