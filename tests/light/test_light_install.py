@@ -27,7 +27,14 @@ def run_light(tmp_path):
     """Runs code in a Python that cannot import the packages of `mtljobs[compute]`."""
 
     def run(code):
-        hide = f"import sys; sys.modules.update(dict.fromkeys({COMPUTE!r}))\n"
+        hide = (
+            "import sys\n"
+            "class Hidden:\n"
+            "    def find_spec(self, name, *_):\n"
+            f"        if name.split('.')[0] in {COMPUTE!r}:\n"
+            "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+            "sys.meta_path.insert(0, Hidden())\n"
+        )
         result = subprocess.run(
             [sys.executable, "-c", hide + code],
             cwd=tmp_path, capture_output=True, text=True, check=False,
