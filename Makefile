@@ -79,8 +79,8 @@ named = python$(1) $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python)
 
 # On a terminal pip shows its progress; in a log the first line says enough.
 define install-lock
-echo "Installing $< into $(@D) with $$python; the one for .venv takes about 6 GB." && \
-    rm -f $@ && "$$python" -m venv --clear $(@D) && \
+echo "Installing $< into $(@D) with $$python; this takes minutes, once." && rm -f $@ && \
+    "$$python" -m venv --clear $(@D) && \
     $(@D)/bin/python -m pip install $$(test -t 1 || echo --quiet) --disable-pip-version-check \
     --require-hashes --no-deps --only-binary :all: -r $< && touch $@
 endef
