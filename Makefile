@@ -54,7 +54,7 @@ lock:
 clean:
 	rm -rf .venv $(LIGHT_PYTHONS:%=.venv-%) dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
-	find mtljobs tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	find $(wildcard mtljobs tests benchmarks) -name __pycache__ -prune -exec rm -rf {} +
 
 # An environment is `locked` once exactly its lock's packages are installed, `ready` once mtljobs
 # is too. These files are written last: an interrupted installation leaves none, and the next
