@@ -1,6 +1,7 @@
 """The commands of `mtljobs`.
 
-Exit codes: 0 complete, 1 failed shards, 2 usage, 3 incomplete.
+Exit codes: 0 complete, 1 failed shards, 2 usage, 3 incomplete. What reads arrays or draws figures
+is imported where it is used: xarray and matplotlib take a second, and `plan` needs neither.
 """
 
 from __future__ import annotations
@@ -48,10 +49,7 @@ from mtljobs.cluster.submission import count_slots, freeze, require_compute, req
 from mtljobs.errors import MtljobsError, UserError
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.plan.datasets import write_info
-from mtljobs.report import write_report
-from mtljobs.results import markdown
 from mtljobs.settings.base import load
-from mtljobs.stages.reduce import reduce_run
 from mtljobs.worker import execute
 
 FAILED, USAGE, INCOMPLETE = 1, 2, 3
@@ -274,6 +272,9 @@ def reduce(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Move what is finished into the store and write the tables."""
+    from mtljobs.results import markdown  # noqa: PLC0415
+    from mtljobs.stages.reduce import reduce_run  # noqa: PLC0415
+
     found = find_run(run, open_workspace(workspace))
     reduce_run(found, run_workspace(found), allow_partial=allow_partial)
     console.print(markdown(found), markup=False, highlight=False)
@@ -282,6 +283,8 @@ def reduce(
 @app.command()
 def report(run: RunArgument = None, workspace: WorkspaceOption = None) -> None:
     """Write the page of figures and tables of a run."""
+    from mtljobs.report import write_report  # noqa: PLC0415
+
     console.print(str(write_report(find_run(run, open_workspace(workspace)))), markup=False)
 
 
@@ -296,6 +299,8 @@ def _work_on(run: RunFolder, *, detach: bool, cpus: int | None, retry_failed: bo
     with _watching(slots) as watch:
         state = LocalDriver(run, slots=slots, retry_failed=retry_failed, watch=watch).drive()
     if state.is_complete:
+        from mtljobs.report import write_report  # noqa: PLC0415
+
         print_results(console, run, write_report(run))
     else:
         console.print(render_state(state, slots))

@@ -20,7 +20,6 @@ from mtljobs.cluster.runs import Proposal
 from mtljobs.cluster.states import FAILED, RunState, ShardState
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.plan.frozen import Cell, read_newest
-from mtljobs.results import markdown
 from mtljobs.worker import log_file
 
 SHOWN_FAILURES = 5
@@ -148,6 +147,8 @@ def print_runs(console: Console, folder: Path, states: Sequence[RunState]) -> No
 
 def print_results(console: Console, run: RunFolder, page: Path) -> None:
     """The averaged AOC table, where things lie, and how to open them."""
+    from mtljobs.results import markdown  # noqa: PLC0415 (as in `app`)
+
     console.print(markdown(run), markup=False, highlight=False, soft_wrap=True)
     lines = (
         f"report  {page}",

@@ -140,7 +140,7 @@ def _text(plan: Plan) -> str:
         "shards": len(plan.shards),
     }
     lines = [header, *(dataclasses.asdict(shard) for shard in plan.shards)]
-    return "".join(json.dumps(line, sort_keys=True, allow_nan=False) + "\n" for line in lines)
+    return "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
 
 
 def _layout(value: dict[str, Any]) -> ExperimentLayout:

@@ -31,8 +31,8 @@ class Numerics:
     irof_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
 
     def resolved_irof_batch(self, size: tuple[int, int], width: float) -> int:
-        """Images per forward pass: "auto" is 2**20 pixels at full width, in 16 to 256 images."""
+        """Images per forward pass: "auto" is 2**20 pixels at full width, in 16 to 64 images."""
         if self.irof_batch != "auto":
             return self.irof_batch
         fitting = math.log2(2**20 / (size[0] * size[1] * width))
-        return int(2 ** max(4, min(8, round(fitting))))
+        return int(2 ** max(4, min(6, round(fitting))))
