@@ -3,9 +3,9 @@
 from mtljobs.results.areas import aoc, mean_curve, quantus
 from mtljobs.results.averages import Average
 from mtljobs.results.completeness import PartialRunError
-from mtljobs.results.markdown import to_markdown
 from mtljobs.results.run import open_run
-from mtljobs.results.table_files import read_tables, write_tables
+from mtljobs.results.sheets import to_markdown
+from mtljobs.results.table_files import markdown, read_tables, write_tables
 from mtljobs.results.tabulation import Performance, Tables, tables
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Performance",
     "Tables",
     "aoc",
+    "markdown",
     "mean_curve",
     "open_run",
     "quantus",

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mtljobs.contracts import STATUS
+from mtljobs.errors import UserError
 from mtljobs.ledger.files import hash_file, replace_file, to_json
 from mtljobs.ledger.paths import RunFolder, create_folder
 from mtljobs.plan.frozen import Plan, read_newest
 from mtljobs.results.averages import Average
 from mtljobs.results.completeness import PartialRunError
-from mtljobs.results.markdown import to_markdown
 from mtljobs.results.run import open_run
+from mtljobs.results.sheets import to_markdown
 from mtljobs.results.tabulation import Performance, Tables, tables
 from mtljobs.store.variables import flag_meaning
 
@@ -74,6 +75,21 @@ def write_tables(run: RunFolder, *, allow_partial: bool) -> Path:
     for name, content in files.items():
         replace_file(run.tables / name, content)
     return run.tables
+
+
+def markdown(run: RunFolder) -> str:
+    """The run's tables to read, as the last reduction wrote them.
+
+    Raises:
+        UserError: There was no reduction yet.
+    """
+    path = run.tables / "aoc.md"
+    if not path.is_file():
+        raise UserError(
+            f"the run {run.name!r} has no tables yet: `mtljobs reduce {run.name}` writes them once "
+            "its shards are done."
+        )
+    return path.read_text(encoding="utf-8")
 
 
 def _records(run: RunFolder) -> dict[str, str]:

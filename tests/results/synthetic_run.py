@@ -52,9 +52,14 @@ Arrays = dict[str, dict[str, np.ndarray]]
 """Node -> name of an array that is no coordinate -> its values."""
 
 
-def write_run(run: RunFolder, *, arrays: Arrays | None = None) -> RunFolder:
+def write_run(
+    run: RunFolder,
+    *,
+    layouts: Mapping[str, ExperimentLayout] | None = None,
+    arrays: Arrays | None = None,
+) -> RunFolder:
     """A run folder as the reduction finds it: plan, ledger and store."""
-    layouts = make_layouts()
+    layouts = layouts or make_layouts()
     freeze_plan(run, make_plan(layouts))
     write_records(run)
     write_store(run, layouts, arrays or make_arrays(layouts))
@@ -230,8 +235,8 @@ def _statuses(items: tuple[int, ...]) -> np.ndarray:
     """All ok, but a group missing in two images, a zero map and a clean score of zero."""
     status = np.ones(items, "uint8")
     status[:, :, 4:, 0] = 2
-    status[1, 0, 0, 1] = 3
-    status[1, 1, 2, 2] = 5
+    status[1, 1, 0, 1] = 3
+    status[1, 0, 2, 2] = 5
     return status
 
 

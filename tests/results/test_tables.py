@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from mtljobs.contracts import Shard
-from mtljobs.errors import CorruptionError
+from mtljobs.errors import CorruptionError, UserError
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.plan.frozen import Plan, freeze_plan
 from mtljobs.results import (
     PartialRunError,
     aoc,
+    markdown,
     open_run,
     read_tables,
     tables,
@@ -111,7 +112,7 @@ def test_writing_tables_again_gives_the_same_bytes(tabulated_run: RunFolder) -> 
 
 
 def test_markdown_columns_line_up_and_hold_the_numbers(tabulated_run: RunFolder) -> None:
-    text = (tabulated_run.tables / "aoc.md").read_text(encoding="utf-8")
+    text = markdown(tabulated_run)
     for table in (block for block in text.split("\n\n") if block.startswith("|")):
         lines = table.splitlines()
         assert len({len(line) for line in lines}) == 1
@@ -182,3 +183,8 @@ def test_an_ok_item_without_a_curve_is_corruption_not_a_gap(synthetic, tmp_path:
     run = synthetic.write_run(RunFolder(tmp_path / "corrupt"), arrays=arrays)
     with pytest.raises(CorruptionError, match="1 items of /segnet-netslim/depth"):
         read_tables(run, allow_partial=True)
+
+
+def test_a_run_that_was_never_reduced_says_how_to_get_tables(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="mtljobs reduce young"):
+        markdown(RunFolder(tmp_path / "young"))

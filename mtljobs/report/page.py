@@ -1,0 +1,243 @@
+"""The page: one file that needs no other, no network and no script."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import xarray as xr
+
+from mtljobs.ledger.paths import RunFolder
+from mtljobs.report.markup import Markup, details, element, join, picture, table
+from mtljobs.report.provenance import provenance_table, settings_table
+from mtljobs.results import Average, Performance, Tables
+from mtljobs.results.sheets import Sheet, aoc_sheet, count_sheet, experiments, performance_sheet
+
+STYLE_SHEET = Path(__file__).with_name("page.css")
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as the page shows it.
+
+    Attributes:
+        name: Of its files, without suffix.
+        svg: As vector graphics.
+        png: As pixels.
+        alt: What a reader who cannot see it should know.
+        caption: What it shows, and by which rule it was chosen.
+    """
+
+    name: str
+    svg: bytes
+    png: bytes
+    alt: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """The figures of a page, by section."""
+
+    faithfulness: Drawing
+    performance: Drawing
+    curves: Drawing
+    saliency: Sequence[Drawing]
+
+    def all(self) -> list[Drawing]:
+        """Every figure."""
+        return [self.faithfulness, self.performance, self.curves, *self.saliency]
+
+
+def render_page(folder: RunFolder, run: xr.DataTree, tables: Tables, drawings: Drawings) -> str:
+    """The whole page as HTML."""
+    sections = {
+        "Faithfulness": _faithfulness(tables, drawings),
+        "Performance": _performance(tables, drawings),
+        "Curves": _vector(drawings.curves),
+        "Saliency maps": _saliency(drawings),
+        "Items": _items(tables),
+        "What was run": settings_table(run),
+        "Provenance": _provenance(folder, run),
+    }
+    body = join(
+        [
+            _header(run, tables, list(sections)),
+            *(
+                element("section", element("h2", title), content, attributes={"id": _anchor(title)})
+                for title, content in sections.items()
+            ),
+        ],
+        "\n",
+    )
+    title = f"{folder.name} - mtljobs report"
+    head = join(
+        [
+            Markup('<meta charset="utf-8">'),
+            Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
+            element("title", title),
+            element("style", Markup(STYLE_SHEET.read_text(encoding="utf-8"))),
+        ],
+        "\n",
+    )
+    document = element(
+        "html", element("head", head), element("body", body), attributes={"lang": "en"}
+    )
+    return f"<!DOCTYPE html>\n{document}\n"
+
+
+def _header(run: xr.DataTree, tables: Tables, titles: Sequence[str]) -> Markup:
+    items = sum(sum(row.counts.values()) for row in tables.averages)
+    averaged = sum(row.items for row in tables.averages)
+    cells = {(row.experiment, row.sparsity, row.seed) for row in tables.performance}
+    facts = (
+        f"{len(run.children)} experiments, {len(cells)} networks, {averaged:,} of {items:,} items "
+        "with a curve"
+    )
+    links = [element("a", title, attributes={"href": f"#{_anchor(title)}"}) for title in titles]
+    return element(
+        "header",
+        element("p", "Do explanations stay faithful when networks are pruned?",
+                attributes={"class": "kicker"}),
+        element("h1", str(run.name)),
+        element("p", facts, attributes={"class": "facts"}),
+        _warning(tables),
+        element("nav", *links),
+    )  # fmt: skip
+
+
+def _warning(tables: Tables) -> str:
+    if not tables.missing:
+        return ""
+    places = [
+        f"{experiment} at sparsity {sparsity:g}, seed {seed} ({count})"
+        for (experiment, sparsity, seed), count in list(tables.missing.items())[:8]
+    ]
+    more = f" and {len(tables.missing) - 8} more cells" if len(tables.missing) > 8 else ""
+    return element(
+        "p",
+        element("strong", "This run is not complete. "),
+        f"{sum(tables.missing.values()):,} planned items are missing, and every average below is "
+        f"over what is there: {'; '.join(places)}{more}.",
+        attributes={"class": "warning"},
+    )
+
+
+def _faithfulness(tables: Tables, drawings: Drawings) -> Markup:
+    return join(
+        [
+            _text(
+                "AOC is the area over the IROF curve: superpixels are greyed out one after the "
+                "other, the most salient first, and the score that the explanation is about is "
+                "divided by its value on the clean image. 0 means that nothing is lost; the "
+                "sooner the score falls, the closer to 1, and the more faithful the explanation."
+            ),
+            _vector(drawings.faithfulness),
+            *_per_experiment(tables, lambda rows, _: aoc_sheet(rows)),
+            _note(
+                "Mean over all items (image and group) of all seeds with status ok; in brackets "
+                "the 95 % percentile bootstrap interval over images, n items."
+            ),
+            element("h3", "Per group"),
+            *_per_group(tables),
+        ]
+    )
+
+
+def _performance(tables: Tables, drawings: Drawings) -> Markup:
+    return join(
+        [
+            _vector(drawings.performance),
+            *_per_experiment(tables, lambda rows, metrics: performance_sheet(metrics, rows)),
+            _note(
+                "Pooled over the whole test split; mean ± standard deviation over seeds. The "
+                "constant predictor is the best prediction that ignores the image, from the "
+                "training split; † marks networks that are no better: what they attend to explains "
+                "little."
+            ),
+        ]
+    )
+
+
+def _saliency(drawings: Drawings) -> Markup:
+    if not drawings.saliency:
+        return _text(
+            "The store holds no preview images (explain.previews = 0, or the data set's licence "
+            "does not allow copies), so there is nothing to lay maps over."
+        )
+    return join(
+        picture(drawing.png, kind="png", alt=drawing.alt, caption=drawing.caption)
+        for drawing in drawings.saliency
+    )
+
+
+def _items(tables: Tables) -> Markup:
+    return join(
+        [
+            _text(
+                "An item is one image and one group (a class, a depth bin, an octant) of one "
+                "network. Averages are over items with status ok; those with another status are "
+                "counted here, by cause."
+            ),
+            *_per_experiment(tables, lambda rows, _: count_sheet(rows)),
+        ]
+    )
+
+
+def _provenance(folder: RunFolder, run: xr.DataTree) -> Markup:
+    return join(
+        [
+            _text(
+                "Every array in the store comes from a shard whose record lists the sha256 of "
+                "each of its files. The sha256 of the records behind the tables are in "
+                "tables/records.json."
+            ),
+            provenance_table(folder, run),
+        ]
+    )
+
+
+def _per_experiment(
+    tables: Tables, make_sheet: Callable[[list[Average], list[Performance]], Sheet]
+) -> Iterator[Markup]:
+    for experiment in experiments(tables):
+        averages = [row for row in tables.averages if row.experiment == experiment]
+        performance = [row for row in tables.performance if row.experiment == experiment]
+        sheet = make_sheet(averages, performance)
+        yield element("h3", experiment)
+        yield _sheet_table(sheet) if sheet.body else _note("Every item has a curve.")
+
+
+def _per_group(tables: Tables) -> Iterator[Markup]:
+    for (experiment, task), rows in groupby(tables.groups, lambda row: (row.experiment, row.task)):
+        sheet = aoc_sheet(list(rows), label=lambda row: str(row.group))
+        yield details(f"{experiment}: {task}", _sheet_table(sheet))
+
+
+def _sheet_table(sheet: Sheet) -> Markup:
+    body = [[row[0], *map(_number, row[1:])] for row in sheet.body]
+    return table(sheet.header, body, kind="numbers")
+
+
+def _number(cell: str) -> Markup:
+    """The number itself, and smaller what qualifies it."""
+    value, _, rest = cell.partition(" ")
+    return join([value, element("small", f" {rest}")]) if rest not in ("", "%") else join([cell])
+
+
+def _vector(drawing: Drawing) -> Markup:
+    return picture(drawing.svg, kind="svg+xml", alt=drawing.alt, caption=drawing.caption)
+
+
+def _text(text: str) -> Markup:
+    return element("p", text)
+
+
+def _note(text: str) -> Markup:
+    return element("p", text, attributes={"class": "note"})
+
+
+def _anchor(title: str) -> str:
+    return title.lower().replace(" ", "-")

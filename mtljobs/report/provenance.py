@@ -1,0 +1,112 @@
+"""The page's tables of what was run, and of what the results rest on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import xarray as xr
+
+from mtljobs.contracts import Record
+from mtljobs.ledger.files import hash_file
+from mtljobs.ledger.paths import RunFolder
+from mtljobs.ledger.records import read_record
+from mtljobs.plan.frozen import newest_plan
+from mtljobs.report.markup import Markup, element, table
+from mtljobs.results.sheets import per_cent
+
+
+def settings_table(run: xr.DataTree) -> Markup:
+    """What was run: a column per experiment, defaults resolved, differences in bold."""
+    columns = {name: _describe_experiment(node) for name, node in run.children.items()}
+    keys = next(iter(columns.values()))
+    body = [[key, *_mark_differences([c[key] for c in columns.values()])] for key in keys]
+    return table(["", *columns], body, kind="words")
+
+
+def provenance_table(folder: RunFolder, run: xr.DataTree) -> Markup:
+    """Versions, identities and hashes that the page's numbers rest on."""
+    records = [read_record(path) for path in sorted(folder.ledger.glob("*.json"))]
+    rows = [
+        ("records in the ledger", str(len(records))),
+        ("schema of the store", str(run.attrs["schema_version"])),
+    ]
+    plan = newest_plan(folder)
+    if plan is not None:
+        rows.append((f"plan {plan.name}", _hash(hash_file(plan))))
+    for name, node in run.children.items():
+        rows.append((f"data of {name}", _hash(str(_settings(node)["data_sha256"]))))
+        rows.append((f"superpixels of {name}", _hash(str(node.attrs["inputs"]))))
+    rows += [(package, versions) for package, versions in _versions(records).items()]
+    return table(["", ""], rows, kind="words")
+
+
+def _describe_experiment(node: xr.DataTree) -> dict[str, str]:
+    settings = _settings(node)
+    experiment = settings["experiment"]
+    explain = experiment["explain"]
+    arrays = node.to_dataset()
+    return {
+        "data": describe_choice(experiment["data"]),
+        "model": describe_choice(experiment["model"]),
+        "tasks": ", ".join(describe_choice(task) for task in experiment["tasks"]),
+        "weighting": describe_choice(experiment["weighting"]),
+        "training": describe_choice(experiment["training"]),
+        "pruning": describe_choice(experiment["pruning"]),
+        "sparsities": ", ".join(per_cent(value) for value in arrays["sparsity"].values),
+        "seeds": ", ".join(str(value) for value in arrays["seed"].values),
+        "explained images": str(node.sizes["image"]),
+        "saliency": describe_choice(explain["saliency"]),
+        "superpixels": describe_choice(explain["superpixels"]),
+        "faithfulness": describe_choice(explain["faithfulness"]),
+        "maps kept": str(node.attrs["maps"]),
+        "numerics": describe_choice(settings["numerics"]),
+    }
+
+
+def _mark_differences(cells: Sequence[str]) -> Sequence[str]:
+    return cells if len(set(cells)) == 1 else [element("strong", cell) for cell in cells]
+
+
+def describe_choice(choice: Mapping[str, Any]) -> str:
+    """A choice as its name and its other keys.
+
+    Example:
+        >>> describe_choice({"name": "rooms", "version": 1, "size": [64, 64], "seed": 0})
+        'rooms (size 64 x 64, seed 0)'
+    """
+    keys = [
+        f"{key} {_plain(value)}" for key, value in choice.items() if key not in ("name", "version")
+    ]
+    name = str(choice.get("name", ""))
+    listed = ", ".join(keys)
+    return f"{name} ({listed})" if name and listed else name or listed
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return describe_choice(value)
+    if isinstance(value, list):
+        return " x ".join(map(_plain, value))
+    if value is None:
+        return "default"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _settings(node: xr.DataTree) -> dict[str, Any]:
+    settings: dict[str, Any] = json.loads(node.attrs["settings"])
+    return settings
+
+
+def _versions(records: Sequence[Record]) -> dict[str, str]:
+    """Package -> all versions that any record names: more than one is worth knowing."""
+    packages = sorted({package for record in records for package in record.versions})
+    return {
+        package: ", ".join(sorted({r.versions[package] for r in records if package in r.versions}))
+        for package in packages
+    }
+
+
+def _hash(sha256: str) -> Markup:
+    return element("code", sha256)

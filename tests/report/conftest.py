@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from mtljobs.ledger.paths import RunFolder
+from mtljobs.report import write_report
+
+
+@pytest.fixture(scope="session")
+def synthetic() -> ModuleType:
+    """The builder of small runs, which the tests of `results` keep."""
+    path = Path(__file__).parents[1] / "results" / "synthetic_run.py"
+    spec = importlib.util.spec_from_file_location("synthetic_run", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["synthetic_run"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def reported_run(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A complete run with its report."""
+    run = synthetic.write_run(RunFolder(tmp_path_factory.mktemp("workspace") / "study"))
+    write_report(run)
+    return run

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import base64
+import dataclasses
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from mtljobs.errors import UserError
+from mtljobs.ledger.paths import RunFolder
+from mtljobs.report import write_report
+from mtljobs.report.provenance import describe_choice
+from mtljobs.results import read_tables
+
+VOID = {"meta", "img"}
+
+
+class Page(HTMLParser):
+    """What a browser would see: tags, attributes, text, and whether tags are balanced."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+@pytest.fixture(scope="module")
+def text(reported_run: RunFolder) -> str:
+    return (reported_run.report / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_page_is_well_formed_and_has_every_section(text: str) -> None:
+    page = Page(text)
+    assert page.open == []
+    links = [value[1:] for name, value in page.attributes if name == "href"]
+    assert links == [value for name, value in page.attributes if name == "id"]
+    assert len(links) == 7
+
+
+def test_the_page_needs_no_other_file_no_network_and_no_script(text: str) -> None:
+    page = Page(text)
+    assert not {"script", "link", "iframe", "object", "base"} & set(page.tags)
+    for name, value in page.attributes:
+        assert not name.startswith("on")
+        if name in ("src", "href", "srcset", "data"):
+            assert value.startswith(("data:", "#"))
+    style = text[text.index("<style>") : text.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_embedded_figures_load_nothing_either(text: str) -> None:
+    pictures = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', text)
+    assert len(pictures) == 3
+    for picture in pictures:
+        content = base64.b64decode(picture).decode()
+        for target in re.findall(r'href="([^"]+)"', content):
+            assert target.startswith(("#", "data:"))
+
+
+def test_the_page_has_the_numbers_of_the_tables(text: str, reported_run: RunFolder) -> None:
+    shown = "".join(Page(text).texts)
+    found = read_tables(reported_run, allow_partial=False)
+    for row in found.averages + found.groups:
+        assert f"{row.mean:.3f} [{row.low:.3f}, {row.high:.3f}] n={row.items}" in shown
+    assert "2 experiments, 12 networks, 780 of 864 items with a curve" in shown
+    assert "segmentation: map all zero" in shown
+
+
+def test_the_page_says_what_was_run_and_on_what_it_rests(text: str) -> None:
+    shown = Page(text).texts
+    assert "rooms (seed 0, size 64 x 64)" in shown
+    assert "precision float32, threads 1" in shown
+    assert "2.14.1" in shown
+    assert "d" * 64 in shown
+    assert any("16 x 16 positions" in part for part in shown)
+
+
+def test_figures_lie_beside_the_page_as_vectors_and_pixels(reported_run: RunFolder) -> None:
+    names = {path.name for path in reported_run.report.iterdir()}
+    figures = ["faithfulness", "performance", "curves"] + [
+        f"saliency-segnet-{pruning}-{task}"
+        for pruning in ("hrank", "netslim")
+        for task in ("segmentation", "depth", "normals")
+    ]
+    assert names == {"index.html"} | {
+        f"{name}.{kind}" for name in figures for kind in ("svg", "png")
+    }
+    assert (reported_run.report / "index.html").stat().st_size < 4_000_000
+
+
+def test_an_incomplete_run_says_so_at_the_head_of_its_page(synthetic, tmp_path: Path) -> None:
+    arrays = synthetic.make_arrays(synthetic.make_layouts())
+    arrays["segnet-hrank/depth"]["status"][1, 1] = 0
+    page = Page(
+        write_report(synthetic.write_run(RunFolder(tmp_path / "half"), arrays=arrays)).read_text()
+    )
+    shown = "".join(page.texts)
+    assert "This run is not complete. 30 planned items are missing" in shown
+    assert "segnet-hrank at sparsity 0.5, seed 0 (30)" in shown
+
+
+def test_names_of_users_cannot_become_markup(synthetic, tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    layout = synthetic.make_layouts()["segnet-hrank"]
+    task = dataclasses.replace(layout.tasks["segmentation"], groups=(evil, "$floor$", "wall"))
+    experiment = {**layout.settings["experiment"], "model": {"name": evil}}
+    hostile = dataclasses.replace(
+        layout,
+        images=(evil, *layout.images[1:]),
+        tasks={"segmentation": task},
+        settings={**layout.settings, "experiment": experiment},
+    )
+    run = RunFolder(tmp_path / "<b>bold<")
+    synthetic.write_run(run, layouts={"segnet-hrank": hostile})
+    text = write_report(run).read_text(encoding="utf-8")
+    page = Page(text)
+    assert not {"script", "b"} & set(page.tags)
+    assert page.texts.count(evil) == 2
+    assert "<b>bold<" in page.texts
+
+
+def test_a_run_without_previews_says_why_it_shows_no_maps(synthetic, tmp_path: Path) -> None:
+    layouts = {
+        name: dataclasses.replace(layout, previews=0)
+        for name, layout in synthetic.make_layouts().items()
+    }
+    run = synthetic.write_run(RunFolder(tmp_path / "unseen"), layouts=layouts)
+    text = write_report(run).read_text(encoding="utf-8")
+    assert "The store holds no preview images" in text
+    assert not list(run.report.glob("saliency-*"))
+
+
+def test_a_report_of_a_run_without_a_store_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "young" / "plans").mkdir(parents=True)
+    with pytest.raises(UserError, match="no store yet"):
+        write_report(RunFolder(tmp_path / "young"))
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ({"name": "equal", "version": 1}, "equal"),
+        ({"iterations": 400, "flip": False, "decay_every": None},
+         "iterations 400, flip false, decay_every default"),
+        ({"name": "rooms", "size": [64, 32], "seed": 0}, "rooms (size 64 x 32, seed 0)"),
+    ],
+)  # fmt: skip
+def test_a_choice_reads_as_its_name_and_keys(choice: dict, expected: str) -> None:
+    assert describe_choice(choice) == expected
