@@ -58,11 +58,16 @@ def grow(store: Path, schema: Mapping[str, Node], *, aside: Path) -> None:
             continue
         create_folder(store / path)
         for name, chunk in encode_labels(array).items():
-            replace_file(store / path / name, chunk, aside=aside)
+            _update(store / path / name, chunk, aside=aside)
     for key, document in new.items():
         if old.get(key) != document:
             create_folder((store / key).parent)
-            replace_file(store / key, to_json(document), aside=aside)
+            _update(store / key, to_json(document), aside=aside)
+
+
+def _update(path: Path, content: bytes, *, aside: Path) -> None:
+    if not path.exists() or path.read_bytes() != content:
+        replace_file(path, content, aside=aside)
 
 
 def _read_labels(folder: Path) -> list[Any]:

@@ -138,7 +138,8 @@ def _settings() -> AbstractContextManager[Any]:
     if "zarrs" in pipeline:
         raise UserError(
             f"zarr is configured to use the codec pipeline {pipeline}, which mtljobs does not use: "
-            "it replaces no file atomically. Unset ZARR_CODEC_PIPELINE__PATH or the line in zarr's configuration file."
+            "it replaces no file atomically. Unset ZARR_CODEC_PIPELINE__PATH, or remove the line "
+            "from zarr's configuration file."
         )
     numcodecs.blosc.use_threads = False  # One shard, one core; and bytes by content alone.
     settings: AbstractContextManager[Any] = zarr.config.set(

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mtljobs.ledger.liveness import ProcessIdentity, _start_of, is_silent
+
+
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen[bytes]]:
+    """Another process, which waits until its input is closed."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def identity_of(process: subprocess.Popen[bytes]) -> ProcessIdentity:
+    return dataclasses.replace(
+        ProcessIdentity.current(), pid=process.pid, started=_start_of(process.pid) or ""
+    )
+
+
+def test_a_process_is_gone_once_it_was_killed_even_before_it_is_reaped(
+    child: subprocess.Popen[bytes],
+) -> None:
+    identity = identity_of(child)
+    assert not identity.is_gone()
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # Dead, but still in the table.
+    assert identity.is_gone()
+
+
+def test_a_pid_that_is_used_again_is_another_process() -> None:
+    me = ProcessIdentity.current()
+    assert not me.is_gone()
+    assert dataclasses.replace(me, started=str(int(me.started) - 1)).is_gone()
+
+
+@pytest.mark.parametrize(
+    "elsewhere", [{"host": "n2"}, {"boot_id": "other"}, {"pid_namespace": "pid:[1]"}]
+)
+def test_of_a_process_elsewhere_nothing_is_known(elsewhere: dict[str, str]) -> None:
+    dead = dataclasses.replace(ProcessIdentity.current(), started="0")
+    assert dead.is_gone()
+    assert not dataclasses.replace(dead, **elsewhere).is_gone()
+
+
+def test_a_requeued_job_knows_that_its_predecessor_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    before = dataclasses.replace(ProcessIdentity.current(), host="n2", restarts=0)
+    assert before.is_gone()
+    assert not dataclasses.replace(before, job="78").is_gone()
+    assert not dataclasses.replace(before, restarts=1).is_gone()
+
+
+def test_an_identity_survives_json() -> None:
+    me = ProcessIdentity.current()
+    assert ProcessIdentity.from_json(json.loads(json.dumps(me.to_json()))) == me
+    assert ProcessIdentity.from_json({"host": "n2"}) is None
+    assert ProcessIdentity.from_json(None) is None
+
+
+def test_a_file_is_silent_after_five_minutes(
+    tmp_path: Path, silence: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "a"
+    path.touch()
+    assert not is_silent(path)
+    silence(path)
+    assert is_silent(path)

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mtljobs.contracts import ExperimentLayout, TaskLayout
+from mtljobs.ledger.commit import commit, new_staging
+from mtljobs.ledger.paths import RunFolder, Workspace, create_folder
+from mtljobs.ledger.records import make_record, write_record
+from mtljobs.store.merge import MergeReport
+from mtljobs.store.zarr_store import ZarrStore
+
+Layouts = dict[str, ExperimentLayout]
+
+
+@pytest.fixture(autouse=True)
+def _no_power_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here cuts the power, so nothing here waits for the disk."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+@pytest.fixture
+def layout() -> ExperimentLayout:
+    """2 sparsities, 2 seeds, 7 images in blocks of 3, 3 and 1."""
+    return ExperimentLayout(
+        sparsities=(0.0, 0.5),
+        seeds=(0, 1),
+        images=tuple(f"test-{index:05d}" for index in range(7)),
+        block=3,
+        size=(8, 6),
+        cam_size=(2, 3),
+        segments_max=5,
+        tasks={
+            "segmentation": TaskLayout(
+                groups=("bed", "books", "wall"),
+                metrics=("miou", "pixel_accuracy"),
+                lower_is_better=(),
+                arrays={"confusion": ("label", "prediction")},
+            ),
+            "depth": TaskLayout(
+                groups=("0.00-0.50", "0.50-1.00"),
+                metrics=("abs_error",),
+                lower_is_better=("abs_error",),
+                arrays={},
+            ),
+        },
+        layers=("conv1", "conv2"),
+        maps="native",
+        previews=2,
+        inputs="5e" * 32,
+        settings={"name": "segnet", "sparsities": [0.0, 0.5], "seeds": [0, 1], "width": 0.25},
+    )
+
+
+@pytest.fixture
+def layouts(layout: ExperimentLayout) -> Layouts:
+    return {"segnet": layout}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "workspace")
+
+
+@pytest.fixture
+def run(workspace: Workspace) -> RunFolder:
+    return workspace.run("demo")
+
+
+Explain = Callable[..., str]
+
+
+@pytest.fixture
+def explain() -> Explain:
+    """Commit what an explain shard finds on one block of one cell; the name of the shard."""
+
+    def commit_block(
+        run: RunFolder,
+        layouts: Layouts,
+        *,
+        cell: tuple[int, int] = (0, 0),
+        block: int = 0,
+        identity: str = "a" * 64,
+    ) -> str:
+        name = f"explain-segnet-{cell[0]}-{cell[1]}-{block}-{identity[:12]}"
+        layout = layouts["segnet"]
+        images = min(layout.block, len(layout.images) - block * layout.block)
+        random = np.random.default_rng([*cell, block])
+        folder = new_staging(run.staging, name)
+        staging = ZarrStore().staging(folder, layouts)
+        where = {"sparsity": cell[0], "seed": cell[1], "block": block}
+        for task, task_layout in layout.tasks.items():
+            item = (images, len(task_layout.groups))
+            for array, shape in {
+                "irof": (*item, layout.segments_max + 1),
+                "segment_score": (*item, layout.segments_max),
+                "cam": (*item, *layout.cam_size),
+                "cam_max": item,
+            }.items():
+                staging.write(f"segnet/{task}", array, random.random(shape), **where)
+            order = random.integers(0, layout.segments_max, (*item, layout.segments_max))
+            staging.write(f"segnet/{task}", "order", order, **where)
+            staging.write(f"segnet/{task}", "status", np.ones(item, dtype=int), **where)
+        record = make_record(folder, shard=name, identity=identity, versions={"mtljobs": "0"})
+        commit(folder, run.committed / name, record, merged=run.ledger / f"{name}.json")
+        return name
+
+    return commit_block
+
+
+Merge = Callable[[RunFolder, Layouts], MergeReport]
+
+
+@pytest.fixture
+def merge(workspace: Workspace) -> Merge:
+    def merge_now(run: RunFolder, layouts: Layouts) -> MergeReport:
+        return ZarrStore().merge(run, workspace, read_layouts=lambda: layouts, wait_s=0)
+
+    return merge_now
+
+
+@pytest.fixture
+def superpixels(workspace: Workspace, layout: ExperimentLayout) -> Path:
+    """What the segment shard commits: ten test images, of which the layout shows seven."""
+    folder = create_folder(workspace.inputs / layout.inputs)
+    random = np.random.default_rng(0)
+    ids = [f"test-{index:05d}" for index in reversed(range(10))]
+    arrays: dict[str, Any] = {
+        "segments": random.integers(0, 5, (10, 8, 6)).astype(np.uint16),
+        "n_segments": np.arange(1, 11, dtype=np.uint16),
+        "preview": random.integers(0, 256, (10, 8, 6, 3)).astype(np.uint8),
+    }
+    for name, values in arrays.items():
+        np.save(folder / f"{name}.npy", values)
+    (folder / "images.json").write_text(str(ids).replace("'", '"'))
+    record = make_record(folder, shard="segment-x", identity=layout.inputs, versions={"slic": "1"})
+    write_record(folder, record)
+    return folder
+
+
+def read_tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def tree() -> Callable[[Path], dict[str, bytes]]:
+    return read_tree

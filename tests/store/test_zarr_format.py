@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from mtljobs.contracts import ExperimentLayout
+from mtljobs.errors import UserError
+from mtljobs.ledger.files import to_json
+from mtljobs.store.schema import Array, build_schema
+from mtljobs.store.zarr_format import (
+    METADATA,
+    array_document,
+    documents,
+    encode,
+    encode_labels,
+    is_chunk,
+    read_array,
+)
+
+CURVES = Array("irof", ("image", "step"), (7, 4), (3, 4), "float32", math.nan, {})
+
+
+def write(folder: Path, array: Array, chunks: dict[str, bytes]) -> Path:
+    folder.mkdir()
+    (folder / METADATA).write_bytes(to_json(array_document(array)))
+    for name, chunk in chunks.items():
+        (folder / name).write_bytes(chunk)
+    return folder
+
+
+def test_a_block_is_one_chunk_and_reads_back(tmp_path: Path) -> None:
+    values = np.arange(12, dtype=np.float32).reshape(3, 4)
+    chunks = encode(CURVES, (slice(3, 6), slice(0, 4)), values)
+    assert list(chunks) == ["c.1.0"]
+    found = read_array(write(tmp_path / "irof", CURVES, chunks))
+    np.testing.assert_array_equal(found[3:6], values)
+    assert np.isnan(found[:3]).all()
+    assert np.isnan(found[6:]).all()
+
+
+def test_a_ragged_last_block_is_one_chunk_and_reads_back(tmp_path: Path) -> None:
+    values = np.full((1, 4), 2.5, dtype=np.float32)
+    chunks = encode(CURVES, (slice(6, 7), slice(0, 4)), values)
+    assert list(chunks) == ["c.2.0"]
+    found = read_array(write(tmp_path / "irof", CURVES, chunks))
+    np.testing.assert_array_equal(found[6:], values)
+
+
+def test_a_block_of_nothing_but_nan_is_stored_all_the_same() -> None:
+    nothing = np.full((3, 4), np.nan, dtype=np.float32)
+    assert list(encode(CURVES, (slice(0, 3), slice(0, 4)), nothing)) == ["c.0.0"]
+
+
+def test_the_same_values_have_the_same_bytes() -> None:
+    values = np.random.default_rng(0).random((7, 4), dtype=np.float32)
+    region = (slice(0, 7), slice(0, 4))
+    assert encode(CURVES, region, values) == encode(CURVES, region, values.copy())
+
+
+def test_every_flipped_bit_is_an_error_and_never_another_number(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).random((3, 4), dtype=np.float32)
+    chunk = encode(CURVES, (slice(0, 3), slice(0, 4)), values)["c.0.0"]
+    folder = write(tmp_path / "irof", CURVES, {})
+    for position in range(len(chunk)):
+        broken = bytearray(chunk)
+        broken[position] ^= 1 << position % 8
+        (folder / "c.0.0").write_bytes(broken)
+        with pytest.raises(ValueError, match="checksum"):
+            read_array(folder)
+
+
+def test_a_chunk_that_was_cut_short_is_an_error(tmp_path: Path) -> None:
+    chunk = encode(CURVES, (slice(0, 3), slice(0, 4)), np.ones((3, 4)))["c.0.0"]
+    folder = write(tmp_path / "irof", CURVES, {"c.0.0": chunk[: len(chunk) // 2]})
+    with pytest.raises(ValueError, match="checksum"):
+        read_array(folder)
+
+
+@pytest.mark.parametrize(
+    "labels", [("bed", "night stand", "Straße"), (0.0, 0.5, 0.9375), (0, 7, 1)]
+)
+def test_labels_read_back(tmp_path: Path, labels: tuple[object, ...]) -> None:
+    dtype = {str: "string", float: "float64", int: "int64"}[type(labels[0])]
+    fill = "" if dtype == "string" else 0
+    array = Array("x", ("x",), (3,), (64,), dtype, fill, {}, labels)  # type: ignore[arg-type]
+    folder = write(tmp_path / "x", array, encode_labels(array))
+    assert tuple(read_array(folder).tolist()) == labels
+
+
+def test_a_longer_coordinate_is_read_by_the_metadata_of_the_shorter_one(tmp_path: Path) -> None:
+    short = Array("seed", ("seed",), (2,), (64,), "int64", -1, {}, (5, 6))
+    longer = dataclasses.replace(short, shape=(3,), labels=(5, 6, 7))
+    folder = write(tmp_path / "seed", short, encode_labels(longer))
+    assert read_array(folder).tolist() == [5, 6]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("c.0.0", True),
+        ("c.2.0", True),
+        ("c.3.0", False),
+        ("c.0", False),
+        ("c.0.0.0", False),
+        ("c.00.0", False),
+        ("c.-1.0", False),
+        ("zarr.json", False),
+    ],
+)
+def test_only_chunks_inside_the_array_count_as_its_chunks(name: str, expected: bool) -> None:
+    assert is_chunk(CURVES, name) is expected
+
+
+def test_the_roots_document_repeats_all_others(layout: ExperimentLayout) -> None:
+    found = documents(build_schema({"segnet": layout}))
+    assert list(found)[-1] == METADATA
+    listed = found[METADATA]["consolidated_metadata"]["metadata"]
+    assert {f"{path}/{METADATA}" for path in listed} == set(found) - {METADATA}
+    assert listed["segnet/depth/irof"] == found["segnet/depth/irof/zarr.json"]
+
+
+def test_a_pipeline_that_does_not_replace_files_atomically_is_refused() -> None:
+    with (
+        zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}),
+        pytest.raises(UserError, match="ZARR_CODEC_PIPELINE__PATH"),
+    ):
+        encode(CURVES, (slice(0, 3), slice(0, 4)), np.ones((3, 4)))
