@@ -1,0 +1,1 @@
+"""How one synthetic room is made: furnish, cast rays, paint, and spoil like a sensor."""
