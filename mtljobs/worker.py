@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from mtljobs.contracts import Progress, Shard
-from mtljobs.errors import InputMissing, StopRequested, UserError
+from mtljobs.errors import InputMissing, MtljobsError, StopRequested
 from mtljobs.ledger import attempts, claims
 from mtljobs.ledger.commit import commit, new_staging
 from mtljobs.ledger.files import remove_tree
@@ -91,7 +91,7 @@ def execute(plan_path: Path, index: int, *, shown: Progress | None = None) -> st
             outcome, detail = "preempted", str(event)
         except InputMissing as event:
             outcome, detail = "waiting", str(event)
-        except UserError as error:
+        except MtljobsError as error:
             detail = str(error)
             raise
         except BaseException:

@@ -16,7 +16,7 @@ import submitit
 
 from mtljobs import worker
 from mtljobs.cluster.runs import run_workspace
-from mtljobs.cluster.states import RunState, ShardState, read_states
+from mtljobs.cluster.states import STAGE_ORDER, RunState, ShardState, read_states
 from mtljobs.contracts import Shard
 from mtljobs.errors import UserError
 from mtljobs.ledger import claims
@@ -25,8 +25,6 @@ from mtljobs.ledger.paths import RunFolder, create_folder
 
 POLL_S = 0.25
 WAITING_S = 5.0
-STAGE_ORDER = ("segment", "train", "prune", "evaluate", "explain", "reduce")
-"""Trainings first: what hangs on them is long, and explanations can fill every core at the end."""
 
 Watcher = Callable[[RunState], None]
 """Shown the state of the run whenever the driver looked."""

@@ -22,6 +22,10 @@ FAILED = frozenset({"failed", "vanished", "timed out", "out of memory", "node lo
 """Ends of an attempt after which a shard counts as failed until somebody resumes the run."""
 
 
+STAGE_ORDER = ("segment", "train", "prune", "evaluate", "explain", "reduce")
+"""Trainings first: what hangs on them is long, and explanations can fill every core at the end."""
+
+
 @dataclass(frozen=True)
 class ShardState:
     """One shard and what is known of it.
@@ -78,7 +82,7 @@ class RunState:
         counts: dict[str, Counter[str]] = {}
         for state in self.shards.values():
             counts.setdefault(state.shard.stage, Counter())[state.state] += 1
-        return counts
+        return dict(sorted(counts.items(), key=lambda item: STAGE_ORDER.index(item[0])))
 
     def seconds_left(self, slots: int) -> float | None:
         """A guess from the finished attempts of each stage; None before the first."""

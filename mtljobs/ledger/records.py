@@ -64,6 +64,26 @@ def read_record(path: Path) -> Record:
     return record
 
 
+def require_intact(folder: Path, name: str) -> Path:
+    """A file of a finished shard, checked to hold the bytes that its record lists.
+
+    Raises:
+        CorruptionError: It does not; says how to have it computed again.
+    """
+    path = folder / name
+    try:
+        expected, _ = read_record(folder / RECORD).files[name]
+        actual = hash_file(path)
+    except (FileNotFoundError, KeyError):
+        expected, actual = "a file with a record", "none"
+    if actual != expected:
+        raise CorruptionError(
+            f"{path} is not what was committed (sha256 {expected[:12]}, found {actual[:12]}): "
+            f"remove the folder {folder} and run `mtljobs resume` to compute it again."
+        )
+    return path
+
+
 def _check_inside(path: Path, name: str) -> None:
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts:

@@ -17,6 +17,7 @@ from mtljobs.contracts import Faithfulness, Saliency, Task
 from mtljobs.errors import StopRequested
 from mtljobs.explain.grad_cam import divide_by_max, upsample
 from mtljobs.ledger.files import replace_file
+from mtljobs.ledger.records import require_intact
 from mtljobs.settings import build
 from mtljobs.settings.base import restore
 from mtljobs.settings.explain import IROF, GradCAM
@@ -158,7 +159,8 @@ class Explainer:
 
 def _open_segments(work: Work) -> np.ndarray:
     folder = work.workspace.inputs / work.shard.inputs["segments"]
-    segments: np.ndarray = np.load(folder / "segments.npy", mmap_mode="r", allow_pickle=False)
+    path = require_intact(folder, "segments.npy")
+    segments: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     return segments
 
 

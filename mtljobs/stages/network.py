@@ -9,10 +9,8 @@ from typing import Any
 import safetensors
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
 
-from mtljobs.contracts import Model
-from mtljobs.errors import CorruptionError
+from mtljobs.ledger.records import require_intact
 from mtljobs.settings import build
 from mtljobs.settings.models import ModelChoice
 
@@ -32,18 +30,11 @@ def load_network(
     """The network in a folder, as narrow as it was saved, in evaluation mode.
 
     Raises:
-        CorruptionError: The file is not what was written.
+        CorruptionError: The file is not what was committed.
     """
-    path = folder / WEIGHTS
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            widths = json.loads(file.metadata()["widths"])
-        model: Model = build(choice, channels=channels, widths=widths)
-        assert isinstance(model, nn.Module)  # noqa: S101 (a Protocol cannot say so)
-        model.load_state_dict(load_file(path))
-    except (safetensors.SafetensorError, KeyError, RuntimeError) as error:
-        raise CorruptionError(
-            f"{path} does not hold this network ({error}); remove the folder {folder} and run "
-            "`mtljobs resume` to compute it again."
-        ) from error
+    path = require_intact(folder, WEIGHTS)
+    with safetensors.safe_open(path, framework="pt") as file:
+        widths = json.loads(file.metadata()["widths"])
+    model: Any = build(choice, channels=channels, widths=widths)
+    model.load_state_dict(load_file(path))
     return model.to(device).eval()
