@@ -38,7 +38,7 @@ check: .venv/ready
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy --strict
-	.venv/bin/lint-imports
+	.venv/bin/lint-imports --no-logo
 	.venv/bin/python -m pytest --quiet --doctest-modules mtljobs
 
 ## make format   format, and mend what ruff can mend
