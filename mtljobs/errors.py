@@ -6,6 +6,12 @@ adds where it happened with `add_note`.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
+NAMED = 12
+"""Valid words that a message lists at most."""
+
 
 class MtljobsError(Exception):
     """Any error that mtljobs raises on purpose."""
@@ -41,3 +47,20 @@ class StopRequested(MtljobsError):  # noqa: N818 (an event, not a fault)
 
 class InputMissing(MtljobsError):  # noqa: N818 (an event, not a fault)
     """A parent shard is not done, or another live attempt holds the claim: try again later."""
+
+
+def nearest(word: str, valid: Iterable[str]) -> str:
+    """A clause for a message that names what a misspelt word may have meant.
+
+    Example:
+        >>> nearest("netslimm", ["netslim", "hrank"])
+        " (did you mean 'netslim'?)"
+        >>> nearest("x", ["netslim", "hrank"])
+        ' (valid: hrank, netslim)'
+    """
+    words = sorted(valid)
+    near = difflib.get_close_matches(word, words, n=3, cutoff=0.6)
+    if near:
+        return f" (did you mean {' or '.join(map(repr, near))}?)"
+    more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
+    return f" (valid: {', '.join(words[:NAMED])}{more})" if words else ""

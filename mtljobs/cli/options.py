@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mtljobs.errors import UserError
-from mtljobs.plan.grids import nearest
+from mtljobs.errors import UserError, nearest
 from mtljobs.plan.planning import CellFilter
 
 GridOption = Annotated[

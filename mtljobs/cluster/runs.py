@@ -6,10 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtljobs.errors import UserError
+from mtljobs.errors import UserError, nearest
 from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.plan.frozen import Plan, newest_plan, read_newest
-from mtljobs.plan.grids import find_grid, nearest, read_grid
+from mtljobs.plan.grids import find_grid, read_grid
 from mtljobs.plan.planning import CellFilter, Changes, compare_plans, everything, plan_grid
 
 WORKSPACE_VARIABLE = "MTLJOBS_WORKSPACE"

@@ -10,12 +10,11 @@ from statistics import fmean
 
 from mtljobs.cluster.runs import run_workspace
 from mtljobs.contracts import Shard
-from mtljobs.errors import UserError
+from mtljobs.errors import UserError, nearest
 from mtljobs.ledger.attempts import AttemptState, read_attempts
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.ledger.records import find_record
 from mtljobs.plan.frozen import Plan, newest_plan, read_plan
-from mtljobs.plan.grids import nearest
 from mtljobs.worker import log_file
 
 FAILED = frozenset({"failed", "vanished", "timed out", "out of memory", "node lost"})

@@ -6,8 +6,7 @@ import dataclasses
 from typing import Any
 
 from mtljobs.contracts import DatasetInfo, ExperimentLayout, TaskLayout
-from mtljobs.errors import GridError
-from mtljobs.plan.grids import nearest
+from mtljobs.errors import GridError, nearest
 from mtljobs.plan.networks import data_identity
 from mtljobs.settings import Experiment, canonical
 from mtljobs.settings.numerics import Numerics
@@ -134,7 +133,7 @@ def _check_sparsities(experiment: Experiment) -> None:
             raise GridError(
                 f"experiment {experiment.name!r}: {experiment.pruning.name} cannot reach a "
                 f"sparsity of {sparsity:g} on {experiment.model.name} at this width; reachable: "
-                f"{lowest:g} to {highest:.4f}."
+                f"{lowest:g} to {highest:g}."
             )
 
 

@@ -25,8 +25,12 @@ class _Declared(TypedDict):
     config: ConfigDict
 
 
-DECLARED: _Declared = {"frozen": True, "kw_only": True, "config": ConfigDict(extra="forbid")}
-"""Keywords of every settings class: frozen, keyword-only, unknown keys refused."""
+DECLARED: _Declared = {
+    "frozen": True,
+    "kw_only": True,
+    "config": ConfigDict(extra="forbid", allow_inf_nan=False),
+}
+"""Keywords of every settings class: frozen, keyword-only, no unknown keys, no infinite numbers."""
 
 
 class Choice(Protocol):

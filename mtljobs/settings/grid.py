@@ -28,7 +28,7 @@ class Experiment:
 
     Attributes:
         name: Of the experiment's node in the store.
-        sparsities: Fractions in [0, 1).
+        sparsities: Fractions in [0, 1), of four digits at most.
         seeds: One network per seed and sparsity.
     """
 
@@ -40,7 +40,7 @@ class Experiment:
     training: Training
     pruning: PruningChoice
     sparsities: Annotated[tuple[float, ...], Field(min_length=1)]
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1)]
     explain: Explain
 
     @field_validator("sparsities")
@@ -50,7 +50,10 @@ class Experiment:
             if not 0 <= value < 1:
                 hint = f" (for {value:g} % write {value / 100:g})" if 1 < value < 100 else ""
                 raise ValueError(f"a sparsity is a fraction in [0, 1), received {value:g}{hint}")
-        return _distinct(tuple(round(value, 4) for value in values))
+            # It names shards and labels an axis, so it must be what it is printed as.
+            if value != round(value, 4):
+                raise ValueError(f"a sparsity has four digits at most, received {value!r}")
+        return _distinct(tuple(map(abs, values)))  # -0.0 is 0.0
 
     @field_validator("seeds")
     @classmethod
