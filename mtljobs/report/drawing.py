@@ -83,6 +83,14 @@ def svg(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def jpeg(figure: Figure) -> bytes:
+    """The figure as JPEG: photographs at a fifth of their size as PNG."""
+    with style():
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="jpeg", pil_kwargs={"quality": 90, "subsampling": 0})
+    return buffer.getvalue()
+
+
 def png(figure: Figure) -> bytes:
     """The figure as PNG, 144 dots per inch."""
     with style():

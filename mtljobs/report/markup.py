@@ -57,15 +57,16 @@ def table(header: Sequence[str], body: Iterable[Sequence[str]], *, kind: str) ->
     return element("div", framed, attributes={"class": "wide"})
 
 
-def picture(content: bytes, *, kind: str, alt: str, caption: str) -> Markup:
+def picture(content: bytes, *, kind: str, alt: str, caption: str, width: int) -> Markup:
     """An image inside the page, with its caption.
 
     Args:
-        kind: "png" or "svg+xml".
+        kind: "jpeg", "png" or "svg+xml".
         alt: What a reader who cannot see it should know.
+        width: At which it is shown, in CSS pixels; narrower windows shrink it.
     """
     data = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-    shown = Markup(f'<img src="{data}" alt="{html.escape(alt)}">')
+    shown = Markup(f'<img src="{data}" alt="{html.escape(alt)}" width="{width}">')
     return element("figure", shown, element("figcaption", caption))
 
 

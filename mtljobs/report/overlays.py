@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mtljobs.contracts import STATUS
-from mtljobs.report.drawing import GREY, grid_of_axes, style
+from mtljobs.report.drawing import grid_of_axes, style
+from mtljobs.results.averages import OK
 from mtljobs.results.sheets import per_cent
 
 IMAGES = 3
@@ -83,8 +84,8 @@ def _spread(sparsities: np.ndarray) -> np.ndarray:
 
 def _frequent_groups(status: xr.DataArray) -> list[str]:
     """The groups with most maps, in their own order; at ties the first."""
-    maps = (status == 1).sum(["image", "sparsity"]).values
-    best = np.sort(np.argsort(-maps, kind="stable")[:GROUPS])
+    maps = (status == OK).sum(["image", "sparsity"]).values
+    best = np.sort(np.argsort(-maps, kind="stable")[: max(1, min(GROUPS, np.count_nonzero(maps)))])
     return [str(group) for group in status["group"].values[best]]
 
 
@@ -92,12 +93,20 @@ def _show_item(
     axes: Axes, pixels: np.ndarray, item: xr.Dataset, segments: xr.DataArray, *, title: str
 ) -> None:
     status = int(item["status"])
-    if status == 1:
+    if status == OK:
         _show(axes, lay_over(pixels, _saliency(item, segments)), title=title)
         return
     _show(axes, _paled(pixels), title=title)
-    axes.text(0.5, 0.5, STATUS[status], transform=axes.transAxes, ha="center", va="center",
-              fontsize=7, color=GREY)  # fmt: skip
+    axes.text(
+        0.5,
+        0.5,
+        STATUS[status],
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        fontsize=7,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85},
+    )
 
 
 def _saliency(item: xr.Dataset, segments: xr.DataArray) -> np.ndarray:

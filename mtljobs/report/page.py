@@ -24,17 +24,23 @@ class Drawing:
 
     Attributes:
         name: Of its files, without suffix.
-        svg: As vector graphics.
-        png: As pixels.
+        svg: For its file, as vector graphics.
+        png: For its file, as pixels.
+        shown: What the page shows of it.
+        kind: Of `shown`: "svg+xml" or "jpeg".
         alt: What a reader who cannot see it should know.
         caption: What it shows, and by which rule it was chosen.
+        width: At which it is shown, in CSS pixels (96 per inch).
     """
 
     name: str
     svg: bytes
     png: bytes
+    shown: bytes
+    kind: str
     alt: str
     caption: str
+    width: int
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ def render_page(folder: RunFolder, run: xr.DataTree, tables: Tables, drawings: D
     sections = {
         "Faithfulness": _faithfulness(tables, drawings),
         "Performance": _performance(tables, drawings),
-        "Curves": _vector(drawings.curves),
+        "Curves": _picture(drawings.curves),
         "Saliency maps": _saliency(drawings),
         "Items": _items(tables),
         "What was run": settings_table(run),
@@ -93,8 +99,8 @@ def _header(run: xr.DataTree, tables: Tables, titles: Sequence[str]) -> Markup:
     averaged = sum(row.items for row in tables.averages)
     cells = {(row.experiment, row.sparsity, row.seed) for row in tables.performance}
     facts = (
-        f"{len(run.children)} experiments, {len(cells)} networks, {averaged:,} of {items:,} items "
-        "with a curve"
+        f"{_count(len(run.children), 'experiment')}, {_count(len(cells), 'network')}, "
+        f"{averaged:,} of {items:,} items with a curve"
     )
     links = [element("a", title, attributes={"href": f"#{_anchor(title)}"}) for title in titles]
     return element(
@@ -134,7 +140,7 @@ def _faithfulness(tables: Tables, drawings: Drawings) -> Markup:
                 "divided by its value on the clean image. 0 means that nothing is lost; the "
                 "sooner the score falls, the closer to 1, and the more faithful the explanation."
             ),
-            _vector(drawings.faithfulness),
+            _picture(drawings.faithfulness),
             *_per_experiment(tables, lambda rows, _: aoc_sheet(rows)),
             _note(
                 "Mean over all items (image and group) of all seeds with status ok; in brackets "
@@ -149,13 +155,13 @@ def _faithfulness(tables: Tables, drawings: Drawings) -> Markup:
 def _performance(tables: Tables, drawings: Drawings) -> Markup:
     return join(
         [
-            _vector(drawings.performance),
+            _picture(drawings.performance),
             *_per_experiment(tables, lambda rows, metrics: performance_sheet(metrics, rows)),
             _note(
                 "Pooled over the whole test split; mean ± standard deviation over seeds. The "
                 "constant predictor is the best prediction that ignores the image, from the "
-                "training split; † marks networks that are no better: what they attend to explains "
-                "little."
+                "training split; † marks networks that are no better: their explanations say "
+                "little, faithful or not."
             ),
         ]
     )
@@ -167,10 +173,12 @@ def _saliency(drawings: Drawings) -> Markup:
             "The store holds no preview images (explain.previews = 0, or the data set's licence "
             "does not allow copies), so there is nothing to lay maps over."
         )
-    return join(
-        picture(drawing.png, kind="png", alt=drawing.alt, caption=drawing.caption)
-        for drawing in drawings.saliency
+    rule = (
+        "The first images of the store, the groups that most of them have, sparsities from the "
+        "lowest to the highest, networks of the first seed: chosen by rule, not by look. Each map "
+        "is divided by its own maximum, so colours do not compare between maps."
     )
+    return join([_text(rule), *map(_picture, drawings.saliency)])
 
 
 def _items(tables: Tables) -> Markup:
@@ -227,8 +235,14 @@ def _number(cell: str) -> Markup:
     return join([value, element("small", f" {rest}")]) if rest not in ("", "%") else join([cell])
 
 
-def _vector(drawing: Drawing) -> Markup:
-    return picture(drawing.svg, kind="svg+xml", alt=drawing.alt, caption=drawing.caption)
+def _picture(drawing: Drawing) -> Markup:
+    return picture(
+        drawing.shown,
+        kind=drawing.kind,
+        alt=drawing.alt,
+        caption=drawing.caption,
+        width=drawing.width,
+    )
 
 
 def _text(text: str) -> Markup:
@@ -237,6 +251,10 @@ def _text(text: str) -> Markup:
 
 def _note(text: str) -> Markup:
     return element("p", text, attributes={"class": "note"})
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _anchor(title: str) -> str:

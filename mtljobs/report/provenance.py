@@ -90,7 +90,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, list):
         return " x ".join(map(_plain, value))
     if value is None:
-        return "default"
+        return "none"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import xarray as xr
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 
 from mtljobs.ledger.files import replace_file
 from mtljobs.ledger.paths import RunFolder, create_folder
-from mtljobs.report.drawing import png, svg
+from mtljobs.report.drawing import jpeg, png, svg
 from mtljobs.report.figures import faithfulness, mean_curves, performance
 from mtljobs.report.overlays import overlays
 from mtljobs.report.page import Drawing, Drawings, render_page
@@ -42,7 +43,7 @@ def write_report(run: RunFolder) -> Path:
 
 def draw(tree: xr.DataTree, tables: Tables) -> Drawings:
     """All figures of a run."""
-    curves = {place: mean_curve(node) for place, node in task_nodes(tree)}
+    curves = {place: mean_curve(node.to_dataset()) for place, node in task_nodes(tree)}
     return Drawings(
         faithfulness=_drawing(
             "faithfulness",
@@ -66,35 +67,41 @@ def draw(tree: xr.DataTree, tables: Tables) -> Drawings:
             "most salient first; over all items with status ok, read at equal shares of each "
             "image's superpixels.",
         ),
-        saliency=_draw_saliency(tree),
+        saliency=list(_draw_saliency(tree)),
     )
 
 
-def _draw_saliency(tree: xr.DataTree) -> list[Drawing]:
-    drawings = []
+def _draw_saliency(tree: xr.DataTree) -> Iterator[Drawing]:
     for (experiment, task), node in task_nodes(tree):
         inputs = tree[f"{experiment}/inputs"].to_dataset()
-        if "preview" not in inputs:
-            continue
-        drawings.append(
-            _drawing(
+        if "preview" in inputs:
+            yield _drawing(
                 f"saliency-{experiment}-{task}",
                 overlays(node.to_dataset(), inputs, title=f"{experiment}: {task}"),
                 alt=f"Saliency maps of {task} over preview images, by group and sparsity.",
-                caption=f"{_describe_maps(node)} First images of the store, "
-                "the groups that most of them have, sparsities from lowest to highest, the first "
-                "seed; each map divided by its own maximum, so colours do not compare.",
+                caption=_describe_maps(node),
+                kind="jpeg",
             )
-        )
-    return drawings
 
 
 def _describe_maps(node: xr.DataTree) -> str:
     if "cam" not in node.data_vars:
-        return "Mean saliency per superpixel (the run keeps no maps)."
+        return "Mean saliency of each superpixel, since the run keeps no maps."
     size = f"{node.sizes['cam_row']} x {node.sizes['cam_column']}"
     return f"Maps of {size} positions, as the explained layer has them, resized bilinearly."
 
 
-def _drawing(name: str, figure: Figure, *, alt: str, caption: str) -> Drawing:
-    return Drawing(name, svg(figure), png(figure), alt, caption)
+def _drawing(
+    name: str, figure: Figure, *, alt: str, caption: str, kind: str = "svg+xml"
+) -> Drawing:
+    vector = svg(figure)
+    return Drawing(
+        name=name,
+        svg=vector,
+        png=png(figure),
+        shown=jpeg(figure) if kind == "jpeg" else vector,
+        kind=kind,
+        alt=alt,
+        caption=caption,
+        width=round(96 * figure.get_figwidth()),
+    )

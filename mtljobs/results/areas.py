@@ -1,23 +1,31 @@
 """Areas over IROF curves, and mean curves: derived from a run's arrays, stored nowhere.
 
-Every function takes a task's node of a run, or any selection of it. Items whose `status` is not
-1 come out as NaN; whether an item is *missing* is read from `status` alone, never from NaN.
+Every function takes the dataset of a task's node, or any selection of it that keeps whole curves;
+`aoc` and `quantus` take a tree as well. Items whose `status` is not 1 come out as NaN; whether an
+item is *missing* is read from `status` alone, never from NaN.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import overload
+
 import numpy as np
 import xarray as xr
 
-Items = xr.Dataset | xr.DataTree
-"""A task's node as `open_run` gives it, or a selection that keeps whole curves."""
 
-
-def aoc(items: Items) -> xr.DataArray:
+@overload
+def aoc(items: xr.Dataset) -> xr.DataArray: ...
+@overload
+def aoc(items: xr.DataTree) -> xr.DataTree: ...
+def aoc(items: xr.Dataset | xr.DataTree) -> xr.DataArray | xr.DataTree:
     """Area over each item's curve, on steps 0 to L and divided by L.
 
     0 where the score never falls, 1 - 1/(2L) where the first superpixel takes it all; negative
     where the score rises above the clean one.
+
+    Returns:
+        Of a dataset its items' areas; of a tree the same tree with a variable `aoc` alone.
 
     Source:
         Rieger & Hansen, IROF (arXiv:2003.08747); trapezoid rule, step 0 included.
@@ -30,6 +38,8 @@ def aoc(items: Items) -> xr.DataArray:
         >>> aoc(items).item()
         0.5
     """
+    if isinstance(items, xr.DataTree):
+        return _in_tree(aoc, items)
     curve, segments, ok = _curves(items)
     step = xr.DataArray(np.arange(curve.sizes["step"]), dims="step")
     inside = step <= segments
@@ -40,10 +50,17 @@ def aoc(items: Items) -> xr.DataArray:
     return area.rename("aoc").assign_attrs(long_name="area over the IROF curve", units="1")
 
 
-def quantus(items: Items) -> xr.DataArray:
+@overload
+def quantus(items: xr.Dataset) -> xr.DataArray: ...
+@overload
+def quantus(items: xr.DataTree) -> xr.DataTree: ...
+def quantus(items: xr.Dataset | xr.DataTree) -> xr.DataArray | xr.DataTree:
     """Quantus's number for each item: L * aoc + (1 + p_1) / 2.
 
     Not divided by L, so images with more superpixels weigh more.
+
+    Returns:
+        Of a dataset its items' numbers; of a tree the same tree with a variable `quantus` alone.
 
     Source:
         Quantus 0.5.3, `IROF`: L minus the trapezoid over steps 1 to L, without step 0.
@@ -56,13 +73,15 @@ def quantus(items: Items) -> xr.DataArray:
         >>> quantus(items).item()
         1.75
     """
+    if isinstance(items, xr.DataTree):
+        return _in_tree(quantus, items)
     curve, segments, _ = _curves(items)
     first = curve.isel(step=1, drop=True).astype(float)
     number = segments * aoc(items) + (1 + first) / 2
     return number.rename("quantus").assign_attrs(long_name="IROF as Quantus 0.5.3", units="1")
 
 
-def mean_curve(items: Items, *, points: int = 51) -> xr.DataArray:
+def mean_curve(items: xr.Dataset, *, points: int = 51) -> xr.DataArray:
     """Mean curve over all items with status 1 (of every seed, image, group), on one common axis.
 
     Images differ in their number of superpixels L; each curve is read, linearly between steps,
@@ -82,21 +101,30 @@ def mean_curve(items: Items, *, points: int = 51) -> xr.DataArray:
     return shares.where(ok).mean(averaged).assign_coords(removed=removed).rename("irof")
 
 
-def _curves(items: Items) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
+def _in_tree(area: Callable[[xr.Dataset], xr.DataArray], tree: xr.DataTree) -> xr.DataTree:
+    """The areas of every node that has curves."""
+    nodes = {
+        node.relative_to(tree): area(node.to_dataset()).to_dataset()
+        for node in tree.subtree
+        if "irof" in node.data_vars
+    }
+    return xr.DataTree.from_dict(nodes, name=tree.name)
+
+
+def _curves(items: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
     """Curves in memory, L per image (NaN where it has no superpixels), and which items are ok."""
-    dataset = items.to_dataset() if isinstance(items, xr.DataTree) else items
-    if "n_segments" not in dataset.coords:
+    if "n_segments" not in items.coords:
         raise ValueError(
             "areas need the number of superpixels per image: open the run with "
             "mtljobs.results.open_run, or assign the coordinate n_segments (image) from the "
             "experiment's node `inputs`."
         )
-    curve = dataset["irof"].load()
-    segments = dataset["n_segments"].astype(float)
+    curve = items["irof"].load()
+    segments = items["n_segments"].astype(float)
     if segments.max() > curve.sizes["step"] - 1:
         raise ValueError(
             f"the curves end at step {curve.sizes['step'] - 1}, but an image has "
             f"{int(segments.max())} superpixels: an area needs whole curves, so select along any "
             "axis but `step`."
         )
-    return curve, segments.where(segments > 0), dataset["status"] == 1
+    return curve, segments.where(segments > 0), items["status"] == 1

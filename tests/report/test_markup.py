@@ -8,7 +8,7 @@ def test_text_is_escaped_wherever_it_enters() -> None:
     built = [
         element("p", evil, attributes={"title": evil}),
         table([evil], [[evil, evil]], kind=evil),
-        picture(b"", kind="png", alt=evil, caption=evil),
+        picture(b"", kind="png", alt=evil, caption=evil, width=3),
         details(evil, evil),
         join([evil]),
     ]
@@ -22,5 +22,5 @@ def test_markup_is_not_escaped_twice() -> None:
 
 
 def test_a_picture_carries_its_bytes() -> None:
-    shown = picture(b"\x00\x01\x02", kind="png", alt="three bytes", caption="")
-    assert 'src="data:image/png;base64,AAEC" alt="three bytes"' in shown
+    shown = picture(b"\x00\x01\x02", kind="png", alt="three bytes", caption="", width=3)
+    assert 'src="data:image/png;base64,AAEC" alt="three bytes" width="3"' in shown

@@ -67,3 +67,11 @@ def test_many_sparsities_are_thinned_but_keep_both_ends(reported_run, count, sho
     assert len(titles) == shown
     assert titles[0].endswith("\n0 %")
     assert titles[-1].endswith(f"\n{10 * (count - 1)} %")
+
+
+def test_a_group_that_no_shown_image_has_is_not_shown(reported_run) -> None:
+    run = open_run(reported_run.root)
+    task = run["segnet-netslim/segmentation"].to_dataset().load()
+    task["status"].loc[{"group": ["floor", "wall"]}] = 2
+    figure = overlays(task, run["segnet-netslim/inputs"].to_dataset(), title="")
+    assert {title.split("\n")[0] for title in read_texts(figure)} == {"image", "bed", ""}

@@ -159,7 +159,7 @@ def test_a_report_of_a_run_without_a_store_is_refused(tmp_path: Path) -> None:
     [
         ({"name": "equal", "version": 1}, "equal"),
         ({"iterations": 400, "flip": False, "decay_every": None},
-         "iterations 400, flip false, decay_every default"),
+         "iterations 400, flip false, decay_every none"),
         ({"name": "rooms", "size": [64, 32], "seed": 0}, "rooms (size 64 x 32, seed 0)"),
     ],
 )  # fmt: skip

@@ -60,7 +60,7 @@ def write_run(
 ) -> RunFolder:
     """A run folder as the reduction finds it: plan, ledger and store."""
     layouts = layouts or make_layouts()
-    freeze_plan(run, make_plan(layouts))
+    freeze_plan(run, make_plan(layouts), previous=None)
     write_records(run)
     write_store(run, layouts, arrays or make_arrays(layouts))
     return run

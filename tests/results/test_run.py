@@ -8,7 +8,7 @@ import xarray as xr
 
 from mtljobs.errors import UserError
 from mtljobs.ledger.paths import RunFolder
-from mtljobs.results import aoc, open_run
+from mtljobs.results import aoc, open_run, quantus
 
 
 def test_sparsities_and_seeds_come_sorted_with_their_own_values(stored_run, synthetic) -> None:
@@ -32,13 +32,23 @@ def test_arrays_are_read_when_they_are_used(stored_run: RunFolder) -> None:
 
 
 def test_any_selection_of_a_task_can_be_integrated(stored_run: RunFolder) -> None:
-    depth = open_run(stored_run.root)["segnet-netslim/depth"]
+    depth = open_run(stored_run.root)["segnet-netslim/depth"].to_dataset()
     whole = aoc(depth)
     item = {"sparsity": 0.5, "seed": 1, "image": "test-00002", "group": "0.20-0.40"}
-    part = aoc(depth.to_dataset().sel(item))
+    part = aoc(depth.sel(item))
     assert whole.dims == ("sparsity", "seed", "image", "group")
     assert part.item() == pytest.approx(whole.sel(item).item())
     assert 0 < part.item() < 1
+
+
+@pytest.mark.parametrize("area", [aoc, quantus])
+def test_areas_of_a_tree_are_the_tree_of_areas(stored_run: RunFolder, area) -> None:
+    run = open_run(stored_run.root)
+    areas = area(run)
+    assert set(areas["segnet-netslim"].children) == {"segmentation", "depth", "normals"}
+    expected = area(run["segnet-netslim/depth"].to_dataset())
+    xr.testing.assert_equal(areas[f"segnet-netslim/depth/{area.__name__}"], expected)
+    xr.testing.assert_equal(area(run["segnet-netslim/depth"])[area.__name__], expected)
 
 
 @pytest.mark.parametrize("place", [".", "store.zarr"])

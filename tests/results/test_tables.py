@@ -11,7 +11,7 @@ import pytest
 from mtljobs.contracts import Shard
 from mtljobs.errors import CorruptionError, UserError
 from mtljobs.ledger.paths import RunFolder
-from mtljobs.plan.frozen import Plan, freeze_plan
+from mtljobs.plan.frozen import Plan, freeze_plan, read_newest
 from mtljobs.results import (
     PartialRunError,
     aoc,
@@ -171,7 +171,7 @@ def test_a_network_that_is_not_evaluated_is_missing_too(synthetic, tmp_path: Pat
         name="evaluate-segnet-hrank-0-0-cccccccccccc", stage="evaluate", identity="0" * 64,
         shared=False, parents=(), inputs={}, spec={}, place={},
     )  # fmt: skip
-    freeze_plan(run, Plan(**{**vars(plan), "shards": (evaluate,)}))
+    freeze_plan(run, Plan(**{**vars(plan), "shards": (evaluate,)}), previous=read_newest(run))
     with pytest.raises(PartialRunError, match="evaluate-segnet-hrank-0-0-cccccccccccc"):
         read_tables(run, allow_partial=False)
     assert read_tables(run, allow_partial=True).averages
