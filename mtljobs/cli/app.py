@@ -43,7 +43,7 @@ from mtljobs.cli.show import (
     state_values,
 )
 from mtljobs.cluster.local import LocalDriver, Watcher, cancel_run, is_driven, start_detached
-from mtljobs.cluster.runs import find_run, open_workspace, propose, run_workspace
+from mtljobs.cluster.runs import find_run, list_runs, open_workspace, propose, run_workspace
 from mtljobs.cluster.states import RunState, find_log, find_shard, read_states
 from mtljobs.cluster.submission import count_slots, freeze, require_compute, require_executor
 from mtljobs.errors import MtljobsError, UserError
@@ -213,10 +213,10 @@ def wait(
 
 
 @app.command("list")
-def list_runs(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
+def show_runs(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """List the runs of the workspace."""
     place = open_workspace(workspace)
-    states = [read_states(place.run(name)) for name in place.run_names()]
+    states = [read_states(run) for run in list_runs(place)]
     if as_json:
         _print_json([run_values(state) for state in states])
     else:

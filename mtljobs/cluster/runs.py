@@ -67,28 +67,38 @@ def propose(
     return Proposal(run, plan, previous, compare_plans(previous, plan))
 
 
+def list_runs(workspace: Workspace) -> list[RunFolder]:
+    """The runs of a workspace that something was submitted to, by name.
+
+    A submission that was killed leaves a folder without a plan; a copy that a user made of a run
+    may have any name.
+    """
+    folders = [RunFolder(workspace.root / name) for name in workspace.run_names()]
+    return [run for run in folders if newest_plan(run) is not None]
+
+
 def find_run(name: str | None, workspace: Workspace) -> RunFolder:
     """The run that a user names: by name, by path, or the one submitted last.
 
     Raises:
         UserError: There is no such run; names the nearest.
     """
-    names = workspace.run_names()
+    runs = {run.name: run for run in list_runs(workspace)}
     if name is None:
-        runs = [workspace.run(known) for known in names]
-        newest = max(runs, default=None, key=_submitted_at)
+        newest = max(runs.values(), default=None, key=_submitted_at)
         if newest is None:
             raise UserError(
                 f"there is no run in {workspace.root}; start one with `mtljobs submit --grid "
                 f"demo`, or name another workspace with --workspace or ${WORKSPACE_VARIABLE}."
             )
         return newest
-    if name in names:
-        return workspace.run(name)
-    path = Path(name).absolute()
-    if (path / "plans").is_dir():
-        return RunFolder(path)
-    raise UserError(f"there is no run {name!r} in {workspace.root}{nearest(name, names)}.")
+    if name in runs:
+        return runs[name]
+    # Resolved, as the folder above a run is its workspace, also for ".." and for a link to a run.
+    run = RunFolder(Path(name).resolve())
+    if newest_plan(run) is not None:
+        return run
+    raise UserError(f"there is no run {name!r} in {workspace.root}{nearest(name, runs)}.")
 
 
 def run_workspace(run: RunFolder) -> Workspace:

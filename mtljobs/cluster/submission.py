@@ -19,13 +19,15 @@ def freeze(proposal: Proposal) -> Path:
     Raises:
         GridError: A data set is known by its published counts alone.
         StaleSlotError: The run holds results of other settings.
+        UserError: The run has grown since the proposal was made.
     """
     if proposal.plan.provisional:
         raise GridError(
             "a data set of this grid is not prepared, so identities are provisional: run "
             "`mtljobs data prepare` for it, then submit again."
         )
-    return freeze_plan(proposal.run, grow_plan(proposal.previous, proposal.plan))
+    plan = grow_plan(proposal.previous, proposal.plan)
+    return freeze_plan(proposal.run, plan, previous=proposal.previous)
 
 
 def require_executor(name: str) -> None:

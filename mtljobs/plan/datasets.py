@@ -39,7 +39,7 @@ def read_info(path: Path) -> DatasetInfo:
         values["tasks"] = tuple(values["tasks"])
         values["size"] = values["size"] and tuple(values["size"])
         return DatasetInfo(**values)
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise GridError(
             f"{path} is no description of a data set ({error!r}); write it again with "
             "`mtljobs data prepare`."

@@ -68,23 +68,27 @@ class Plan:
     provisional: bool = False
 
 
-def freeze_plan(run: RunFolder, plan: Plan) -> Path:
+def freeze_plan(run: RunFolder, plan: Plan, *, previous: Plan | None) -> Path:
     """Write a plan as the run's next file, or find that the newest one says the same.
 
+    Args:
+        previous: The run's newest plan as `plan` knows it: two submissions that grew the same
+            plan would give one place of the store to two cells.
+
     Raises:
-        UserError: Another submission wrote the next file in the same moment.
+        UserError: Another submission wrote a plan since `previous` was read.
     """
     text = _text(plan)
     newest = newest_plan(run)
     if newest is not None and newest.read_text(encoding="utf-8") == text:
         return newest
     number = 1 if newest is None else int(newest.stem) + 1
-    path = run.plans / f"{number:04d}.jsonl"
-    create_folder(path.parent)
-    if not create_file(path, text.encode()):
+    path = create_folder(run.plans) / f"{number:04d}.jsonl"
+    is_next = previous == (None if newest is None else read_plan(newest))
+    if not (is_next and create_file(path, text.encode())):
         raise UserError(
-            f"another submission wrote {path} in the same moment; submit again: what it planned "
-            "is then kept, and only what is still new is added."
+            f"another submission to the run {run.name!r} was faster: submit again, and what it "
+            "planned is kept and only what is still new is added."
         )
     return path
 
@@ -102,24 +106,12 @@ def read_plan(path: Path) -> Plan:
         CorruptionError: The file is not a whole plan of this format.
     """
     try:
-        header, *lines = [
-            json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()
-        ]
-        if header.pop("format") != FORMAT or header.pop("shards") != len(lines):
-            raise CorruptionError(f"{path} is not a whole plan of the format {FORMAT}.")
-        return Plan(
-            grid=header["grid"],
-            cells=tuple(
-                Cell(**{**cell, "shards": tuple(cell["shards"])}) for cell in header["cells"]
-            ),
-            layouts={name: _layout(value) for name, value in header["layouts"].items()},
-            shards=tuple(Shard(**{**line, "parents": tuple(line["parents"])}) for line in lines),
-            resources=header["resources"],
-            backend=header["backend"],
-            provisional=header["provisional"],
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorruptionError(f"{path} is not a plan of the format {FORMAT}: {error!r}.") from error
+        return _plan(path.read_text(encoding="utf-8"))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorruptionError(
+            f"{path} is no whole plan of the format {FORMAT} ({error!r}). Move it away and submit "
+            "again: the plan before it counts until then, and no result is lost."
+        ) from error
 
 
 def read_newest(run: RunFolder) -> Plan | None:
@@ -141,6 +133,21 @@ def _text(plan: Plan) -> str:
     }
     lines = [header, *(dataclasses.asdict(shard) for shard in plan.shards)]
     return "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
+
+
+def _plan(text: str) -> Plan:
+    header, *lines = [json.loads(line) for line in text.splitlines()]
+    if header["format"] != FORMAT or header["shards"] != len(lines):
+        raise ValueError("cut off, or written by another release")
+    return Plan(
+        grid=header["grid"],
+        cells=tuple(Cell(**{**cell, "shards": tuple(cell["shards"])}) for cell in header["cells"]),
+        layouts={name: _layout(value) for name, value in header["layouts"].items()},
+        shards=tuple(Shard(**{**line, "parents": tuple(line["parents"])}) for line in lines),
+        resources=header["resources"],
+        backend=header["backend"],
+        provisional=header["provisional"],
+    )
 
 
 def _layout(value: dict[str, Any]) -> ExperimentLayout:

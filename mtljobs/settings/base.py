@@ -164,7 +164,12 @@ def restore(kind: Any, values: Any) -> Any:
 
 def _without_versions(values: Any) -> Any:
     if isinstance(values, Mapping):
-        return {key: _without_versions(value) for key, value in values.items() if key != "version"}
+        # A version is a number; a data set may be called "version", and lies in a folder.
+        return {
+            key: _without_versions(value)
+            for key, value in values.items()
+            if key != "version" or isinstance(value, str)
+        }
     if isinstance(values, (list, tuple)):
         return [_without_versions(value) for value in values]
     return values
