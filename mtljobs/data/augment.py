@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from mtljobs.contracts import Sample
 
 
 def flip(sample: Sample) -> Sample:
     """The sample mirrored left to right; a mirror also turns the x of normals around."""
-    mirrored = {name: np.ascontiguousarray(values[..., ::-1]) for name, values in sample.items()}
+    mirrored = {name: values[..., ::-1].copy() for name, values in sample.items()}
     if "normals" in mirrored:
         mirrored["normals"][0] *= -1
     return mirrored

@@ -49,20 +49,20 @@ def normals_from_depth(
 ) -> Float[np.ndarray, "3 row column"]:
     """Unit normals, facing the camera, of the planes that fit best around some pixels.
 
-    Along a plane the inverse of depth is linear in the pixel's position, so a line fit per
-    direction gives the normal exactly. It takes up to 5 x 5 depths spread evenly over the
-    window; those that are missing, or so much nearer or farther than the middle that a surface
-    would be steeper than `STEEPEST`, belong to something else and are left out.
+    On a plane the inverse of depth is linear in the pixel's position, so that a least squares fit
+    gives the normal exactly. It takes up to 5 x 5 depths spread evenly over a window; those that
+    are missing, or so far before or behind the middle that a surface between them would be
+    steeper than `STEEPEST`, belong to something else and are left out.
 
     Args:
         depth: Metres, 0 where invalid.
-        reach: Pixels from the middle of the window to its edge; noise falls as it grows, and
+        reach: Pixels from the middle of the window to its edge. As it grows, noise falls and
             creases get rounder.
-        rows: Where normals are wanted.
-        columns: Where normals are wanted.
+        rows: Where normals are wanted, together with `columns`.
 
     Returns:
-        0 where the depth is invalid, or where fewer depths are left than a corner has (9 of 25).
+        0 where the depth is invalid, or where fewer depths are left than a window in the image's
+        corner has (9 of 25).
     """
     steps = np.unique(np.rint(np.linspace(-reach, reach, 5)).astype(int))
     offsets = np.array([(i, j) for i in steps for j in steps])
@@ -75,13 +75,13 @@ def normals_from_depth(
     enough = (middle > 0) & (used.sum(axis=0) >= ((len(steps) + 1) // 2) ** 2)
 
     terms = np.column_stack([np.ones(len(offsets)), offsets])
-    gram = np.einsum("krc,ka,kb->rcab", used, terms, terms)
+    products = np.einsum("ka,kb->kab", terms, terms)
+    gram = np.einsum("krc,kab->rcab", used.astype(float), products)
     gram[~enough] = np.eye(3)
     moments = np.einsum("krc,ka->rca", inverse, terms)
     level, down, right = np.moveaxis(np.linalg.solve(gram, moments[..., None])[..., 0], -1, 0)
-    return np.asarray(
-        _facing(level, down * camera.fy, right * camera.fx, camera.rays(rows, columns)) * enough
-    )
+    normals = _facing(level, down * camera.fy, right * camera.fx, camera.rays(rows, columns))
+    return np.where(enough, normals, 0.0)
 
 
 def _facing(
