@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from mtljobs.contracts import DatasetInfo, ExperimentLayout, Shard
 from mtljobs.plan.frozen import Cell
-from mtljobs.plan.layouts import explained_layer, new_layout
+from mtljobs.plan.layouts import explained_saliency, new_layout
 from mtljobs.plan.networks import (
     NAME_DIGITS,
     computing,
@@ -107,9 +107,7 @@ class CellPlanner:
         spec = {
             **self._common("explain"),
             "images": list(layout.images[start : start + layout.block]),
-            "saliency": canonical(
-                replace(explain.saliency, layer=explained_layer(self.experiment))
-            ),
+            "saliency": canonical(explained_saliency(self.experiment)),
             "faithfulness": canonical(explain.faithfulness),
             "maps": explain.maps,
             "segments_max": layout.segments_max,

@@ -9,6 +9,7 @@ from mtljobs.contracts import DatasetInfo, ExperimentLayout, TaskLayout
 from mtljobs.errors import GridError, nearest
 from mtljobs.plan.networks import data_identity
 from mtljobs.settings import Experiment, canonical
+from mtljobs.settings.explain import SaliencyChoice
 from mtljobs.settings.numerics import Numerics
 
 
@@ -21,7 +22,7 @@ def new_layout(
         inputs: Identity of the superpixels.
     """
     rows, columns = experiment.data.size
-    stride = experiment.model.stride(explained_layer(experiment))
+    stride = experiment.model.stride(explained_saliency(experiment).layer)
     return ExperimentLayout(
         sparsities=experiment.sparsities,
         seeds=experiment.seeds,
@@ -64,12 +65,19 @@ def is_growth(old: ExperimentLayout, new: ExperimentLayout) -> bool:
 def comparable_settings(
     experiment: Experiment, *, info: DatasetInfo, numerics: Numerics
 ) -> dict[str, Any]:
-    """All settings behind an experiment's results, less the axes that may grow."""
-    values: dict[str, Any] = canonical(experiment)
+    """All settings behind an experiment's results, resolved, less the axes that may grow."""
+    explain = dataclasses.replace(
+        experiment.explain,
+        block=experiment.explain.block_size(),
+        segments_max=experiment.explain.segments_room(),
+        saliency=explained_saliency(experiment),
+    )
+    values: dict[str, Any] = canonical(dataclasses.replace(experiment, explain=explain))
     del values["sparsities"], values["seeds"]
+    batch = numerics.resolved_irof_batch(experiment.data.size, experiment.model.width)
     return {
         "experiment": values,
-        "numerics": canonical(numerics),
+        "numerics": canonical(dataclasses.replace(numerics, irof_batch=batch)),
         "data_sha256": data_identity(info),
     }
 
@@ -79,10 +87,11 @@ def task_names(experiment: Experiment) -> tuple[str, ...]:
     return tuple(task.name for task in experiment.tasks)
 
 
-def explained_layer(experiment: Experiment) -> str:
-    """The module that is explained, by its name in the network."""
-    layer = experiment.explain.saliency.layer
-    return experiment.model.layers.get(layer, layer)
+def explained_saliency(experiment: Experiment) -> SaliencyChoice:
+    """The saliency method, its layer named as in the network instead of by an alias."""
+    saliency = experiment.explain.saliency
+    layer = experiment.model.layers.get(saliency.layer, saliency.layer)
+    return dataclasses.replace(saliency, layer=layer)
 
 
 def explained_images(experiment: Experiment, info: DatasetInfo) -> tuple[str, ...]:

@@ -34,6 +34,9 @@ class GradCAM:
     layer: str = "last_shared"
 
 
+SaliencyChoice = GradCAM
+
+
 @dataclass(**DECLARED)
 class SLIC:
     """SLIC superpixels as Quantus calls scikit-image: on the input that the network sees.
@@ -88,7 +91,7 @@ class Explain:
 
     images: Annotated[int, Field(ge=1)]
     block: Annotated[int, Field(ge=1)] | None = None
-    saliency: GradCAM = GradCAM(name="grad_cam")
+    saliency: SaliencyChoice = GradCAM(name="grad_cam")
     superpixels: SLIC = SLIC(name="slic")
     faithfulness: IROF = IROF(name="irof")
     segments_max: Annotated[int, Field(ge=2, le=65_535)] | None = None
