@@ -70,6 +70,8 @@ class Rooms:
 class Folder:
     """A user's own images, described by a small TOML and taken in by `mtljobs data prepare`.
 
+    What the TOML may say stands in `mtljobs/data/description.py`.
+
     Attributes:
         id: The description's `id`; `[resources.data]` maps it to the folder.
         size: (rows, columns) that images and targets are resized to.

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import pytest
 
+from mtljobs.data import description
 from mtljobs.data.description import SplitRule, find_ids, read_description
 from mtljobs.errors import DataError
 
@@ -14,6 +16,12 @@ def written(folder: Path, text: str) -> Path:
     path = folder / "desk.toml"
     path.write_text(text)
     return path
+
+
+def test_example_at_the_top_of_the_page_can_be_copied(tmp_path: Path) -> None:
+    example = textwrap.dedent((description.__doc__ or "").partition("\n")[2])
+    described = read_description(written(tmp_path, example))
+    assert described.tasks() == ("segmentation", "depth", "normals")
 
 
 def test_description_says_which_targets_there_are(tmp_path: Path) -> None:

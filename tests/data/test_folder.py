@@ -96,7 +96,7 @@ def opened(
 
 
 def first(place: Place, *, size: tuple[int, int] = SIZE) -> Sample:
-    """Image a/1 alone tests, then b/1 trains first."""
+    """The first sample of the training split: b/1, which is frame 3."""
     return opened(prepare(place.description, place.root), place.root, size=size)[0]
 
 
@@ -113,7 +113,7 @@ def test_prepared_folder_says_what_a_plan_must_know(desk: Place) -> None:
 
 
 def test_samples_hold_the_files_in_our_conventions(desk: Place) -> None:
-    sample = first(desk)  # b/1 is frame 3
+    sample = first(desk)
     shapes = {name: (values.shape, values.dtype.type) for name, values in sample.items()}
     assert shapes == {
         "image": ((3, 6, 8), np.float32), "segmentation": ((6, 8), np.int64),
