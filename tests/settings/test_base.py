@@ -5,13 +5,16 @@ from dataclasses import field
 from typing import ClassVar, Literal
 
 import pytest
+from pydantic import ValidationError
 from pydantic.dataclasses import dataclass
 
 from mtljobs.errors import GridError, MissingExtraError
 from mtljobs.settings import build, canonical, derive_seed, digest
 from mtljobs.settings.base import DECLARED, EXPLAINS, load, restore, since
 from mtljobs.settings.data import DataChoice, Folder
+from mtljobs.settings.resources import Resources
 from mtljobs.settings.tasks import Depth
+from mtljobs.settings.training import Training
 
 
 @dataclass(**DECLARED)
@@ -99,3 +102,19 @@ def test_plan_of_another_version_is_refused():
     values = {**canonical(Halving(name="halving")), "version": 2}
     with pytest.raises(GridError, match="written by another release"):
         restore(Halving, values)
+
+
+def test_data_set_may_be_called_version():
+    planned = Resources(data={"version": "/data/version"})
+    assert restore(Resources, canonical(planned)) == planned
+
+
+def test_value_outside_of_its_range_is_no_settings_of_a_plan():
+    with pytest.raises(ValidationError, match="greater than"):
+        restore(Depth, {"version": 1, "name": "depth", "bins": 0})
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_settings_hold_finite_numbers_alone(value):
+    with pytest.raises(ValidationError, match="finite number"):
+        Training(iterations=1, weight_decay=value)
