@@ -54,16 +54,16 @@ class Claim:
 
 def acquire(folder: Path) -> Claim | None:
     """Claim what a folder stands for; None where somebody holds it who may be alive."""
-    create_folder(folder)
     numbers = _numbers(folder)
     newest = numbers[-1] if numbers else 0
     if newest and _is_live(folder / f"{newest}.json"):
         return None
     claim = Claim(folder, newest + 1)
     try:
+        create_folder(folder)
         is_first = create_file(claim.path, to_json(ProcessIdentity.current().to_json()))
     except FileNotFoundError:
-        return None  # The holder has finished, and the folder went with its scratch.
+        return None  # The holder has just finished, and its scratch goes with all that is in it.
     if not is_first or _newest(folder) != claim.number:
         return None
     for number in numbers[:-_KEPT]:

@@ -91,26 +91,39 @@ def withdraw(folder: Path, quarantine: Path) -> Path:
     raise AssertionError("itertools.count ended")
 
 
-def sweep_run(run: RunFolder) -> list[str]:
-    """Remove what dead attempts left in the run's staging; the names of the folders."""
-    return _sweep(run.staging, is_live=lambda shard: attempts.is_running(run.attempts, shard))
+def sweep_run(run: RunFolder) -> list[Path]:
+    """Remove what dead attempts left: staging, and scratch of shards that are done."""
+
+    def is_live(shard: str) -> bool:
+        return attempts.is_running(run.attempts, shard)
+
+    def is_done(shard: str) -> bool:
+        return (run.committed / shard / RECORD).exists() or (run.ledger / f"{shard}.json").exists()
+
+    return _sweep(run.staging, run.work, is_live=is_live, is_done=is_done)
 
 
-def sweep_shared(workspace: Workspace) -> list[str]:
-    """Remove what dead attempts left in the shared staging; the names of the folders.
+def sweep_shared(workspace: Workspace) -> list[Path]:
+    """Remove what dead attempts left in `shared/`; an identity is alive while it is claimed."""
 
-    An identity's staging is alive while somebody holds its claim.
-    """
-    return _sweep(
-        workspace.staging,
-        is_live=lambda identity: claims.is_held(claim_folder(workspace, identity)),
-    )
+    def is_live(identity: str) -> bool:
+        return claims.is_held(claim_folder(workspace, identity))
+
+    def is_done(identity: str) -> bool:
+        finished = (workspace.networks / identity, workspace.inputs / identity)
+        return any((folder / RECORD).exists() for folder in finished)
+
+    return _sweep(workspace.staging, workspace.work, is_live=is_live, is_done=is_done)
 
 
-def _sweep(staging: Path, *, is_live: Callable[[str], bool]) -> list[str]:
+def _sweep(
+    staging: Path, work: Path, *, is_live: Callable[[str], bool], is_done: Callable[[str], bool]
+) -> list[Path]:
     # Listed before the owners are looked at: an owner begins before its folder does.
-    folders = sorted(staging.iterdir()) if staging.is_dir() else []
-    dead = [folder for folder in folders if not is_live(folder.name.rpartition(".")[0])]
+    unfinished = sorted(staging.iterdir()) if staging.is_dir() else []
+    scratches = sorted(work.iterdir()) if work.is_dir() else []
+    dead = [folder for folder in unfinished if not is_live(folder.name.rpartition(".")[0])]
+    dead += [folder for folder in scratches if is_done(folder.name) and not is_live(folder.name)]
     for folder in dead:
         remove_tree(folder)
-    return [folder.name for folder in dead]
+    return dead

@@ -102,7 +102,7 @@ def test_the_sweep_removes_what_dead_attempts_left_and_keeps_what_is_being_writt
     dead.end("failed", "")
     for shard in ("live", "dead", "unknown"):
         (new_staging(run.staging, shard) / "half").write_text("?")
-    assert sweep_run(run) == ["dead.1", "unknown.1"]
+    assert sweep_run(run) == [run.staging / "dead.1", run.staging / "unknown.1"]
     assert [path.name for path in run.staging.iterdir()] == ["live.1"]
 
 
@@ -111,9 +111,23 @@ def test_shared_staging_lives_as_long_as_its_claim(workspace: Workspace) -> None
     assert claim is not None
     for identity in ("claimed", "free"):
         new_staging(workspace.staging, identity)
-    assert sweep_shared(workspace) == ["free.1"]
+    assert sweep_shared(workspace) == [workspace.staging / "free.1"]
     claim.release()
-    assert sweep_shared(workspace) == ["claimed.1"]
+    assert sweep_shared(workspace) == [workspace.staging / "claimed.1"]
+
+
+def test_scratch_goes_once_its_shard_is_done_and_nobody_works_on_it(
+    run: RunFolder, workspace: Workspace
+) -> None:
+    for shard in ("merged", "committed", "unfinished"):
+        create_folder(run.work / shard)
+    create_folder(run.ledger).joinpath("merged.json").touch()
+    create_folder(run.committed / "committed").joinpath(RECORD).touch()
+    assert sweep_run(run) == [run.work / "committed", run.work / "merged"]
+    for identity in ("trained", "unfinished"):
+        create_folder(workspace.work / identity)
+    create_folder(workspace.networks / "trained").joinpath(RECORD).touch()
+    assert sweep_shared(workspace) == [workspace.work / "trained"]
 
 
 def test_withdrawn_results_are_kept_and_do_not_hide_each_other(run: RunFolder) -> None:

@@ -1,0 +1,98 @@
+"""A process killed before its first operation on a file, another before its second, and so on.
+
+    python at_every_operation.py FOLDER
+
+Each victim starts from the same situation; afterwards the work is finished in peace. Prints one
+JSON line: per situation the number of victims, and what was different from an undisturbed store.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from protocol import LAYOUT, Site, Task, add_superpixels, compare, fork, new_site, wait
+
+TINY = replace(LAYOUT, sparsities=(0.0,), seeds=(0,), images=LAYOUT.images[:5])
+GROWN = replace(TINY, seeds=(0, 1))
+CHANGES = {"os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.utime"}
+
+
+def die_before(number: int) -> Callable[[], None]:
+    """What a victim calls first, to be killed before its `number`-th change of a file."""
+    left = number
+
+    def watch(event: str, args: tuple[object, ...]) -> None:
+        nonlocal left
+        if event not in CHANGES and not (event == "open" and int(args[2]) & os.O_ACCMODE):
+            return
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return lambda: sys.addaudithook(watch)
+
+
+def new_start(folder: Path) -> Site:
+    """A store from before the superpixels came and the plan grew."""
+    site = new_site(folder, TINY, GROWN, networks=1)
+    wait(fork(site, ("merge", None)))
+    add_superpixels(site)
+    return site
+
+
+def start_of_block(folder: Path) -> Site:
+    site = new_start(folder)
+    site.submit(1)
+    wait(fork(site, ("merge", None)))
+    return site
+
+
+def start_of_merge(folder: Path) -> Site:
+    site = new_start(folder)
+    wait(fork(site, ("block", (0, 0, 1))))
+    site.submit(1)
+    return site
+
+
+SITUATIONS: dict[str, tuple[Callable[[Path], Site], Task]] = {
+    "block": (start_of_block, ("block", (0, 1, 1))),
+    "network": (start_of_block, ("network", f"{0:064x}")),
+    "merge": (start_of_merge, ("merge", None)),
+}
+
+
+def kill_at_each(start: Site, victim: Task, *, quiet: Site) -> dict[str, object]:
+    """Kill the victim before each of its operations in turn."""
+    site = replace(start, folder=start.folder.with_name("killed"))
+    victims = 0
+    while True:
+        shutil.copytree(start.folder, site.folder)
+        was_killed = wait(fork(site, victim, before=die_before(victims + 1)))
+        wait(fork(site, ("rest", None)))
+        found = compare(site, quiet)
+        shutil.rmtree(site.folder)
+        victims += was_killed
+        if not was_killed or found["different"] or found["leftovers"]:
+            return found | {"victims": victims}
+
+
+def main(folder: Path) -> None:
+    quiet = new_start(folder / "quiet")
+    quiet.submit(1)
+    wait(fork(quiet, ("rest", None)))
+    found = {
+        name: kill_at_each(prepare(folder / name), victim, quiet=quiet)
+        for name, (prepare, victim) in SITUATIONS.items()
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
