@@ -43,11 +43,11 @@ from mtljobs.cli.show import (
     state_values,
 )
 from mtljobs.cluster.local import LocalDriver, Watcher, cancel_run, is_driven, start_detached
-from mtljobs.cluster.runs import find_run, list_runs, open_workspace, propose, run_workspace
+from mtljobs.cluster.runs import find_run, list_runs, propose, run_workspace
 from mtljobs.cluster.states import RunState, find_log, find_shard, read_states
 from mtljobs.cluster.submission import count_slots, freeze, require_compute, require_executor
 from mtljobs.errors import MtljobsError, UserError
-from mtljobs.ledger.paths import RunFolder
+from mtljobs.ledger.paths import RunFolder, open_workspace
 from mtljobs.plan.datasets import write_info
 from mtljobs.settings.base import load
 from mtljobs.worker import execute

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from mtljobs.errors import UserError, nearest
-from mtljobs.ledger.paths import RunFolder, Workspace
+from mtljobs.ledger.paths import WORKSPACE_VARIABLE, RunFolder, Workspace
 from mtljobs.plan.frozen import Plan, newest_plan, read_newest
 from mtljobs.plan.grids import find_grid, read_grid
 from mtljobs.plan.planning import CellFilter, Changes, compare_plans, everything, plan_grid
-
-WORKSPACE_VARIABLE = "MTLJOBS_WORKSPACE"
 
 
 @dataclass(frozen=True)
@@ -30,11 +27,6 @@ class Proposal:
     plan: Plan
     previous: Plan | None
     changes: Changes
-
-
-def open_workspace(folder: Path | None) -> Workspace:
-    """The workspace: an explicit folder, `$MTLJOBS_WORKSPACE`, or `./runs`."""
-    return Workspace((folder or Path(os.environ.get(WORKSPACE_VARIABLE) or "runs")).absolute())
 
 
 def propose(

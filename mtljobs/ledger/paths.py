@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from mtljobs.contracts import Shard
 from mtljobs.errors import UserError
 
 SHARED = "shared"
+WORKSPACE_VARIABLE = "MTLJOBS_WORKSPACE"
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -156,6 +158,11 @@ class Workspace:
     def run_names(self) -> list[str]:
         """Names of the runs that have a plan, sorted."""
         return sorted(plans.parent.name for plans in self.root.glob("*/plans") if plans.is_dir())
+
+
+def open_workspace(folder: Path | None = None) -> Workspace:
+    """The workspace that a user means: an explicit folder, `$MTLJOBS_WORKSPACE`, or `./runs`."""
+    return Workspace((folder or Path(os.environ.get(WORKSPACE_VARIABLE) or "runs")).absolute())
 
 
 def result_folder(workspace: Workspace, run: RunFolder, shard: Shard) -> Path:

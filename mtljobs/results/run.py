@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from mtljobs.errors import UserError
-from mtljobs.ledger.paths import RunFolder, Workspace
+from mtljobs.ledger.paths import RunFolder, open_workspace
 
 
 def open_run(path: str | Path) -> xr.DataTree:
@@ -43,7 +42,7 @@ def find_store(path: str | Path) -> Path:
     Raises:
         UserError: There is none; says what there is instead.
     """
-    workspace = Workspace(Path(os.environ.get("MTLJOBS_WORKSPACE") or "runs"))
+    workspace = open_workspace()
     given = Path(path)
     runs = [RunFolder(given), RunFolder(workspace.root / given)]
     for run in runs if len(given.parts) == 1 else runs[:1]:

@@ -33,7 +33,7 @@ def apply_numerics(work: Work) -> torch.device:
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(numerics["deterministic"])
     # Filling fresh memory with NaN finds reads of it, and costs a tenth of a training step.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

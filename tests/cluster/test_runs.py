@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mtljobs.cluster.runs import find_run, list_runs, open_workspace, propose, run_workspace
+from mtljobs.cluster.runs import find_run, list_runs, propose, run_workspace
 from mtljobs.errors import UserError
+from mtljobs.ledger.paths import open_workspace
 
 
 class TestOpenWorkspace:

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from mtljobs import worker
-from mtljobs.cluster.runs import open_workspace, propose
+from mtljobs.cluster.runs import propose
 from mtljobs.cluster.submission import freeze
-from mtljobs.ledger.paths import RunFolder
+from mtljobs.ledger.paths import RunFolder, open_workspace
 from mtljobs.plan.frozen import read_plan
 from mtljobs.plan.shipped import shipped
 

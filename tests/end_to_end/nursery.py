@@ -22,11 +22,11 @@ from collections import Counter
 from pathlib import Path
 
 from mtljobs import worker
-from mtljobs.cluster.runs import open_workspace, propose
+from mtljobs.cluster.runs import propose
 from mtljobs.cluster.states import RunState, read_states
 from mtljobs.cluster.submission import freeze
 from mtljobs.ledger.attempts import read_attempts
-from mtljobs.ledger.paths import RunFolder
+from mtljobs.ledger.paths import RunFolder, open_workspace
 from mtljobs.settings.base import load
 
 SLOTS = 2

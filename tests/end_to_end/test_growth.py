@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from mtljobs.cluster.runs import open_workspace, propose
+from mtljobs.cluster.runs import propose
 from mtljobs.cluster.submission import freeze
 from mtljobs.errors import StaleSlotError
-from mtljobs.ledger.paths import RunFolder
+from mtljobs.ledger.paths import RunFolder, open_workspace
 
 Compute = Callable[[Path, Path], tuple[RunFolder, dict[str, str]]]
 

@@ -11,12 +11,18 @@ import pytest
 import torch
 
 from mtljobs import worker
-from mtljobs.cluster.runs import open_workspace, propose
+from mtljobs.cluster.runs import propose
 from mtljobs.cluster.submission import freeze
 from mtljobs.errors import CorruptionError
 from mtljobs.ledger import claims
 from mtljobs.ledger.attempts import AttemptState, read_attempts
-from mtljobs.ledger.paths import RunFolder, Workspace, claim_folder, scratch_folder
+from mtljobs.ledger.paths import (
+    RunFolder,
+    Workspace,
+    claim_folder,
+    open_workspace,
+    scratch_folder,
+)
 from mtljobs.plan.frozen import Plan, read_plan
 
 torch.set_num_threads(1)
