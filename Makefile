@@ -18,7 +18,7 @@ help:
 
 ## make demo     train, prune and explain small networks on this machine; ends with a table
 demo: .venv/ready
-	@.venv/bin/mtljobs submit --grid demo
+	@.venv/bin/mtljobs submit --grid demo --executor local
 
 ## make test     all tests; the torch-free rooms also on other Pythons, where these are installed
 test: .venv/ready

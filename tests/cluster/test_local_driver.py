@@ -141,7 +141,9 @@ def test_killed_worker_waits_for_resume_which_ends_in_the_bytes_of_an_undisturbe
     other = tmp_path / "undisturbed"
     other.mkdir()
     undisturbed = Shell(other)
-    returncode, output = undisturbed.call("submit", "--grid", str(undisturbed.grid))
+    returncode, output = undisturbed.call(
+        "submit", "--grid", str(undisturbed.grid), "--executor", "local"
+    )
     assert returncode == 0, output
     names = sorted(path.relative_to(shell.run.store) for path in shell.run.store.rglob("*"))
     files = [str(name) for name in names if (shell.run.store / name).is_file()]
