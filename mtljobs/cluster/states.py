@@ -20,7 +20,6 @@ from mtljobs.worker import log_file
 FAILED = frozenset({"failed", "vanished", "timed out", "out of memory", "node lost"})
 """Ends of an attempt after which a shard counts as failed until somebody resumes the run."""
 
-
 STAGE_ORDER = ("segment", "train", "prune", "evaluate", "explain", "reduce")
 """Trainings first: what hangs on them is long, and explanations can fill every core at the end."""
 
@@ -161,7 +160,10 @@ def find_shard(state: RunState, name: str) -> str:
     if len(found) == 1:
         return found[0]
     if found:
-        raise UserError(f"{name!r} may mean {', '.join(found)}; write more of the name.")
+        raise UserError(
+            f"{len(found)} shards begin with {name!r}, such as {', '.join(found[:3])}; write more "
+            "of the name."
+        )
     raise UserError(f"the run {state.run.name!r} has no shard {name!r}{nearest(name, names)}.")
 
 
