@@ -25,16 +25,23 @@ CHANGES = {"os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.utim
 
 
 def die_before(number: int) -> Callable[[], None]:
-    """What a victim calls first, to be killed before its `number`-th change of a file."""
+    """What a victim calls first, to be killed before its `number`-th change of a file.
+
+    Opening a file to write counts twice: before it, and when the file is there but empty.
+    """
     left = number
 
     def watch(event: str, args: tuple[object, ...]) -> None:
         nonlocal left
-        if event not in CHANGES and not (event == "open" and int(args[2]) & os.O_ACCMODE):
+        opens = event == "open" and bool(int(args[2]) & os.O_ACCMODE)
+        if left <= 0 or not (opens or event in CHANGES):
             return
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+        left -= 1 + opens
+        if left > 0:
+            return
+        if opens and left == 0:
+            os.open(args[0], args[2])
+        os.kill(os.getpid(), signal.SIGKILL)
 
     return lambda: sys.addaudithook(watch)
 
