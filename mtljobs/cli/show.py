@@ -13,16 +13,26 @@ from typing import Any
 from rich.console import Console, Group, RenderableType
 from rich.progress import MofNCompleteColumn, Progress
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from mtljobs.cluster.runs import Proposal
-from mtljobs.cluster.states import FAILED, RunState, ShardState
+from mtljobs.cluster.states import FAILED, STAGE_ORDER, RunState, ShardState
 from mtljobs.ledger.paths import RunFolder
-from mtljobs.plan.frozen import Cell, read_newest
+from mtljobs.plan.frozen import read_newest
 from mtljobs.worker import log_file
 
 SHOWN_FAILURES = 5
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console that prints text as it is: names and paths are no markup.
+
+    On a terminal lines are broken between words, elsewhere not at all: a log is searched.
+    """
+    console = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    console.soft_wrap = not console.is_terminal
+    return console
 
 
 def plan_values(proposal: Proposal) -> dict[str, Any]:
@@ -56,21 +66,19 @@ def plan_values(proposal: Proposal) -> dict[str, Any]:
 
 def print_plan(console: Console, proposal: Proposal) -> None:
     """A proposal as tables: cells per experiment, shards per stage."""
-    console.print(f"Grid [bold]{proposal.plan.grid}[/], run [bold]{proposal.run.name}[/]")
+    console.print(f"Grid {proposal.plan.grid}, run {proposal.run.name}", style="bold")
     console.print(_cells_table(proposal))
-    new = _new_shards(proposal)
-    counts = Counter(shard.stage for shard in proposal.plan.shards)
-    table = Table("stage", "shards", "new to the run", box=None, pad_edge=False)
-    for stage, count in counts.items():
-        table.add_row(stage, str(count), str(new.get(stage, 0)))
-    console.print(table)
-    for cell, keys in proposal.changes.stale.items():
+    console.print(_shards_table(proposal))
+    stale = Counter((cell.experiment, keys) for cell, keys in proposal.changes.stale.items())
+    for (experiment, keys), count in stale.items():
         console.print(
-            f"stale: {_cell_name(cell)}: {', '.join(keys)} changed; submit with --run NEW",
-            markup=False,
+            f"stale: {count} cells of {experiment} were computed with another "
+            f"{', '.join(keys)}; submit with --run NEW"
         )
     if proposal.plan.provisional:
         console.print("provisional: prepare the data set with `mtljobs data prepare` to submit")
+    elif proposal.changes.new and not stale:
+        console.print("nothing is written yet; `mtljobs submit` computes what is new")
 
 
 def state_values(state: RunState, slots: int) -> dict[str, Any]:
@@ -87,7 +95,7 @@ def state_values(state: RunState, slots: int) -> dict[str, Any]:
 
 def render_state(state: RunState, slots: int) -> RenderableType:
     """How a run stands: a bar per stage, what runs, what failed and why, time left."""
-    table = Table("stage", "", "done", "running", "failed", "to do", box=None, pad_edge=False)
+    table = _table("stage", "", "done", "running", "failed", "to do")
     for stage, counts in state.counts().items():
         table.add_row(stage, *_stage_row(counts))
     parts: list[RenderableType] = [Text(f"run {state.run.name}", style="bold"), table]
@@ -104,20 +112,23 @@ class LogLines:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._known: dict[str, str] = {}
+        self._known: dict[str, str] | None = None
 
     def __call__(self, state: RunState) -> None:
-        """Print the shards whose state is another than last time."""
-        for name, shard in state.shards.items():
-            if shard.state in {"ready", "blocked"} or self._known.get(name) == shard.state:
+        """Print how many shards are done at first, then every shard whose state changes."""
+        now = {name: shard.state for name, shard in state.shards.items()}
+        before, self._known = self._known, now
+        done = f"{sum(word == 'done' for word in now.values())} of {len(now)} done"
+        stamp = time.strftime("%H:%M:%S")
+        if before is None:
+            self._console.print(f"{stamp} {done}")
+            return
+        for name, word in now.items():
+            if word in {"ready", "blocked", before.get(name)}:
                 continue
-            self._known[name] = shard.state
-            done = sum(other.state == "done" for other in state.shards.values())
-            stamp = time.strftime("%H:%M:%S")
-            text = f"{stamp} {shard.state:9} {name} ({done} of {len(state.shards)} done)"
-            self._console.print(text, markup=False, highlight=False)
-            if shard.is_failed:
-                self._console.print(_failure_line(shard), markup=False, highlight=False)
+            self._console.print(f"{stamp} {word:9} {name} ({done})")
+            if state.shards[name].is_failed:
+                self._console.print(_failure_line(state.shards[name]))
 
 
 def run_values(state: RunState) -> dict[str, Any]:
@@ -138,7 +149,7 @@ def run_values(state: RunState) -> dict[str, Any]:
 def print_runs(console: Console, folder: Path, states: Sequence[RunState]) -> None:
     """The runs of a workspace, a line each."""
     columns = ("run", "grid", "cells", "shards", "done", "running", "failed")
-    table = Table(*columns, box=None, pad_edge=False)
+    table = _table(*columns)
     for state in states:
         values = run_values(state)
         table.add_row(*(str(values[column]) for column in columns))
@@ -149,7 +160,7 @@ def print_results(console: Console, run: RunFolder, page: Path) -> None:
     """The averaged AOC table, where things lie, and how to open them."""
     from mtljobs.results import markdown  # noqa: PLC0415 (as in `app`)
 
-    console.print(markdown(run), markup=False, highlight=False, soft_wrap=True)
+    console.print(markdown(run), soft_wrap=True)
     lines = (
         f"report  {page}",
         f"tables  {run.tables}",
@@ -161,7 +172,7 @@ def print_results(console: Console, run: RunFolder, page: Path) -> None:
         f"    run = open_run({str(run.root)!r})",
         *_example(run),
     )
-    console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
+    console.print("\n".join(lines), soft_wrap=True)
 
 
 @contextmanager
@@ -188,17 +199,7 @@ def _example(run: RunFolder) -> tuple[str, str]:
 
 
 def _cells_table(proposal: Proposal) -> Table:
-    table = Table(
-        "experiment",
-        "sparsities",
-        "seeds",
-        "cells",
-        "new",
-        "kept",
-        "stale",
-        box=None,
-        pad_edge=False,
-    )
+    table = _table("experiment", "sparsities", "seeds", "cells", "new", "kept", "stale")
     for name in proposal.plan.layouts:
         cells = [cell for cell in proposal.plan.cells if cell.experiment == name]
         parts = (proposal.changes.new, proposal.changes.kept, tuple(proposal.changes.stale))
@@ -212,13 +213,23 @@ def _cells_table(proposal: Proposal) -> Table:
     return table
 
 
+def _shards_table(proposal: Proposal) -> Table:
+    new = _new_shards(proposal)
+    counts = Counter(shard.stage for shard in proposal.plan.shards)
+    table = _table("stage", "shards", "new to the run")
+    for stage in sorted(counts, key=STAGE_ORDER.index):
+        table.add_row(stage, str(counts[stage]), str(new.get(stage, 0)))
+    return table
+
+
+def _table(*columns: str) -> Table:
+    """A table without lines that breaks long names where it must, and never shortens them."""
+    return Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False)
+
+
 def _new_shards(proposal: Proposal) -> dict[str, int]:
     had = {shard.name for shard in proposal.previous.shards} if proposal.previous else set()
     return dict(Counter(shard.stage for shard in proposal.plan.shards if shard.name not in had))
-
-
-def _cell_name(cell: Cell) -> str:
-    return f"{cell.experiment}, sparsity {cell.sparsity:g}, seed {cell.seed}"
 
 
 def _shard_values(shard: ShardState) -> dict[str, Any]:
@@ -265,4 +276,11 @@ def _time_line(state: RunState, slots: int) -> str:
     if state.is_complete:
         return "complete"
     seconds = state.seconds_left(slots)
-    return "time left unknown" if seconds is None else f"about {seconds / 60:.0f} min left"
+    return "time left unknown" if seconds is None else f"about {_duration(seconds)} left"
+
+
+def _duration(seconds: float) -> str:
+    """A time to two digits or so, as in "40 s", "12 min", "3.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
