@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import ClassVar
 
 NAMED = 12
 """Valid words that a message lists at most."""
 
 
 class MtljobsError(Exception):
-    """Any error that mtljobs raises on purpose."""
+    """Any error that mtljobs raises on purpose.
+
+    Attributes:
+        exit_code: Of a command that it ends: 1 failed, 2 usage, 3 incomplete.
+    """
+
+    exit_code: ClassVar[int] = 1
 
 
 class UserError(MtljobsError):
-    """The user can mend it: printed as one paragraph without a traceback, exit code 2."""
+    """The user can mend it: printed as one paragraph without a traceback."""
+
+    exit_code: ClassVar[int] = 2
 
 
 class GridError(UserError):
@@ -44,9 +53,13 @@ class CorruptionError(MtljobsError):
 class StopRequested(MtljobsError):  # noqa: N818 (an event, not a fault)
     """The worker was asked to stop and its checkpoint is written; raised by a stage, once."""
 
+    exit_code: ClassVar[int] = 3
+
 
 class InputMissing(MtljobsError):  # noqa: N818 (an event, not a fault)
     """A parent shard is not done, or another live attempt holds the claim: try again later."""
+
+    exit_code: ClassVar[int] = 3
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.live import Live
 
 from mtljobs import __version__
@@ -33,6 +32,7 @@ from mtljobs.cli.options import (
 )
 from mtljobs.cli.show import (
     LogLines,
+    make_console,
     plan_values,
     print_plan,
     print_results,
@@ -46,42 +46,41 @@ from mtljobs.cluster.local import LocalDriver, Watcher, cancel_run, is_driven, s
 from mtljobs.cluster.runs import find_run, list_runs, propose, run_workspace
 from mtljobs.cluster.states import RunState, find_log, find_shard, read_states
 from mtljobs.cluster.submission import count_slots, freeze, require_compute, require_executor
-from mtljobs.errors import MtljobsError, UserError
+from mtljobs.errors import MtljobsError
 from mtljobs.ledger.paths import RunFolder, open_workspace
 from mtljobs.plan.datasets import write_info
 from mtljobs.settings.base import load
 from mtljobs.worker import execute
 
-FAILED, USAGE, INCOMPLETE = 1, 2, 3
+FAILED, INCOMPLETE = 1, 3
 LOOK_S = 0.5
 
 app = typer.Typer(
     name="mtljobs",
-    help="Train, prune and explain multi-task vision networks as preemption-safe batch jobs.",
+    help=(
+        "Train, prune and explain multi-task vision networks as preemption-safe batch jobs.\n\n"
+        "A grid file says what to compute: cells, each a network of one experiment, sparsity and "
+        "seed, with its explanations. A run collects cells and grows; shards are the pieces that "
+        "it is worked on in. Begin with `mtljobs submit --grid demo`."
+    ),
+    epilog="Exit codes: 0 complete, 1 failed shards, 2 usage, 3 incomplete.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 data_app = typer.Typer(help="Data sets that a grid may use.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
-console = Console()
-errors = Console(stderr=True)
+console = make_console()
+errors = make_console(stderr=True)
 
 
 def main() -> None:
-    """Run the command line; an error that the user can mend is one paragraph and exit code 2."""
+    """Run the command line; an error that was raised on purpose is one paragraph."""
     try:
         app()
-    except UserError as error:
-        errors.print(
-            "\n".join([str(error), *getattr(error, "__notes__", [])]), style="red", markup=False
-        )
-        sys.exit(USAGE)
     except MtljobsError as error:
-        errors.print(
-            "\n".join([str(error), *getattr(error, "__notes__", [])]), style="red", markup=False
-        )
-        sys.exit(FAILED)
+        errors.print("\n".join([str(error), *getattr(error, "__notes__", [])]), style="red")
+        sys.exit(error.exit_code)
 
 
 @app.callback(invoke_without_command=True)
@@ -95,7 +94,9 @@ def _options(
 
 @data_app.command("prepare")
 def prepare(
-    description: Annotated[Path, typer.Argument(help="TOML file that describes the images.")],
+    description: Annotated[
+        Path, typer.Argument(help="TOML file that describes the images.", metavar="DESCRIPTION")
+    ],
     root: Annotated[Path, typer.Option(help="Folder that the file patterns count from.")],
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
@@ -110,8 +111,7 @@ def prepare(
         return
     console.print(f"{info.id}: {', '.join(f'{count} {split}' for split, count in counts.items())}")
     console.print(
-        f'wrote {path}; in a grid: data = {{ name = "folder", id = "{info.id}", size = [...] }}',
-        markup=False,
+        f'wrote {path}; in a grid: data = {{ name = "folder", id = "{info.id}", size = [...] }}'
     )
 
 
@@ -143,10 +143,9 @@ def submit(
     cpus: SlotsOption = None,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Compute what a grid asks for and the run does not have yet.
+    """Compute what a grid asks for and the run does not have yet; submitting twice is harmless.
 
-    Submitting twice computes nothing twice. On this machine the command works in the foreground:
-    Ctrl-C stops the shards after their checkpoint, and `mtljobs resume` goes on.
+    On this machine, Ctrl-C stops the shards after a checkpoint, and `mtljobs resume` goes on.
     """
     proposal = propose(
         grid, workspace=open_workspace(workspace), run_name=run, wanted=parse_only(only)
@@ -188,7 +187,7 @@ def status(
     elif console.is_terminal and state.running and not once:
         state = _follow(found, until=lambda now: not now.running)
     else:
-        console.print(render_state(state, count_slots(state.plan, None)))
+        _print_state(state, count_slots(state.plan, None))
     raise typer.Exit(_exit_code(state))
 
 
@@ -234,9 +233,16 @@ def cancel(run: RunArgument = None, workspace: WorkspaceOption = None) -> None:
 @app.command()
 def logs(
     shard: Annotated[
-        str | None, typer.Argument(help="Name, or the beginning of a name; default: the last one.")
+        str | None,
+        typer.Argument(
+            help="Name, or the beginning of a name; default: the one worked on last.",
+            metavar="SHARD",
+        ),
     ] = None,
-    run: Annotated[str | None, typer.Option(help="Name or path of a run.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(help="Name or path of a run; default: the one submitted last.", metavar="RUN"),
+    ] = None,
     attempt: Annotated[int | None, typer.Option(help="Number; default: the last one.")] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -248,7 +254,7 @@ def logs(
 
 @app.command("shard")
 def run_one(
-    run: Annotated[str, typer.Argument(help="Name or path of a run.")],
+    run: Annotated[str, typer.Argument(help="Name or path of a run.", metavar="RUN")],
     shard: Annotated[str, typer.Argument(help="Name, or the beginning of a name.", metavar="ID")],
     workspace: WorkspaceOption = None,
 ) -> None:
@@ -277,7 +283,7 @@ def reduce(
 
     found = find_run(run, open_workspace(workspace))
     reduce_run(found, run_workspace(found), allow_partial=allow_partial)
-    console.print(markdown(found), markup=False, highlight=False)
+    console.print(markdown(found))
 
 
 @app.command()
@@ -285,7 +291,7 @@ def report(run: RunArgument = None, workspace: WorkspaceOption = None) -> None:
     """Write the page of figures and tables of a run."""
     from mtljobs.report import write_report  # noqa: PLC0415
 
-    console.print(str(write_report(find_run(run, open_workspace(workspace)))), markup=False)
+    console.print(str(write_report(find_run(run, open_workspace(workspace)))))
 
 
 def _work_on(run: RunFolder, *, detach: bool, cpus: int | None, retry_failed: bool) -> None:
@@ -293,7 +299,7 @@ def _work_on(run: RunFolder, *, detach: bool, cpus: int | None, retry_failed: bo
     if detach:
         arguments = [argument for argument in sys.argv[1:] if argument != "--detach"]
         log = start_detached(run, arguments)
-        console.print(f"working on {run.name} in the background; it writes to {log}", markup=False)
+        console.print(f"working on {run.name} in the background; it writes to {log}")
         return
     slots = count_slots(read_states(run).plan, cpus)
     with _watching(slots) as watch:
@@ -303,8 +309,7 @@ def _work_on(run: RunFolder, *, detach: bool, cpus: int | None, retry_failed: bo
 
         print_results(console, run, write_report(run))
     else:
-        console.print(render_state(state, slots))
-        console.print("go on with `mtljobs resume`; `mtljobs logs SHARD` says more", markup=False)
+        _print_state(state, slots)
     raise typer.Exit(_exit_code(state))
 
 
@@ -327,8 +332,14 @@ def _follow(run: RunFolder, *, until: Callable[[RunState], bool]) -> RunState:
             time.sleep(LOOK_S)
             state = read_states(run)
         watch(state)
-    console.print(render_state(state, slots))
+    _print_state(state, slots)
     return state
+
+
+def _print_state(state: RunState, slots: int) -> None:
+    console.print(render_state(state, slots))
+    if not (state.is_complete or state.running or is_driven(state.run)):
+        console.print("nothing works on it; `mtljobs resume` goes on")
 
 
 def _exit_code(state: RunState) -> int:

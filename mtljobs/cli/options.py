@@ -22,7 +22,7 @@ NewRunOption = Annotated[
 ]
 RunArgument = Annotated[
     str | None,
-    typer.Argument(help="Name or path of a run; default: the one submitted last.", metavar="[RUN]"),
+    typer.Argument(help="Name or path of a run; default: the one submitted last.", metavar="RUN"),
 ]
 WorkspaceOption = Annotated[
     Path | None,
@@ -35,7 +35,7 @@ OnlyOption = Annotated[
     list[str] | None,
     typer.Option(
         "--only",
-        help="Some cells alone: experiment=NAME,sparsity=0.5,seed=0; a key may come again.",
+        help="Some cells alone, as in sparsity=0.5,seed=0,seed=1; the third key is experiment.",
         metavar="KEY=VALUE,...",
     ),
 ]

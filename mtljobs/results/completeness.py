@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import ClassVar
 
 import numpy as np
 import xarray as xr
@@ -22,6 +23,8 @@ Slot = tuple[str, float, int]
 
 class PartialRunError(UserError):
     """Results are missing, and nobody said that an average may do without them."""
+
+    exit_code: ClassVar[int] = 3
 
 
 def planned_status(

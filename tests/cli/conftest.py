@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mtljobs.cli.app import main
+from mtljobs.cluster.runs import propose
+from mtljobs.cluster.submission import freeze
+from mtljobs.ledger.paths import RunFolder, Workspace
+
+GRID = """
+[[experiment]]
+name = "study"
+data = { name = "rooms", size = [32, 32], train = 16, test = 8 }
+model = { name = "segnet_mtan", width = 0.0625 }
+tasks = [{ name = "segmentation" }, { name = "depth" }]
+training = { iterations = 12, batch = 4 }
+pruning = { name = "netslim" }
+sparsities = [0, 0.5]
+seeds = [0]
+explain = { images = 4, block = 2 }
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What it printed, as a program reads it."""
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """The workspace of every command of a test; nothing was ever written to it."""
+    monkeypatch.setenv("MTLJOBS_WORKSPACE", str(tmp_path / "runs"))
+    return Workspace(tmp_path / "runs")
+
+
+@pytest.fixture
+def mtljobs(workspace, monkeypatch, capsys):
+    """Runs a command line in this process, as a user types it after `mtljobs`."""
+
+    def run(line: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["mtljobs", *shlex.split(line)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        return Answer(ended.value.code or 0, printed.out, printed.err)
+
+    return run
+
+
+@pytest.fixture
+def grid_file(tmp_path: Path):
+    """Writes `GRID`, with each `old` replaced by its `new`, and says where."""
+
+    def write(*changes: tuple[str, str], name: str = "study") -> Path:
+        text = GRID
+        for old, new in changes:
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        path = tmp_path / f"{name}.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def submitted(workspace, grid_file):
+    """Freezes the plan of `GRID` as a run, as `mtljobs submit` does before it works on it."""
+
+    def submit(name: str = "study") -> RunFolder:
+        proposal = propose(str(grid_file()), workspace=workspace, run_name=name)
+        freeze(proposal)
+        return proposal.run
+
+    return submit

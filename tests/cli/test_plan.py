@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import pytest
+
+
+def test_plan_shows_cells_and_shards_and_what_to_do_next(mtljobs, grid_file):
+    answer = mtljobs(f"plan --grid {grid_file()}")
+    assert answer.code == 0
+    lines = [line.split() for line in answer.out.splitlines()]
+    assert lines[0] == ["Grid", str(grid_file()) + ",", "run", "study"]
+    assert ["study", "0", "0.5", "0", "2", "2", "0", "0"] in lines
+    # 4 images in blocks of 2, for each of two cells.
+    for row in ("segment 1 1", "train 3 3", "prune 1 1", "evaluate 2 2", "explain 4 4"):
+        assert row.split() in lines
+    assert "nothing is written yet; `mtljobs submit` computes what is new" in answer.out
+
+
+def test_stages_stand_in_the_order_of_the_work(mtljobs, grid_file):
+    firsts = [line.split()[0] for line in mtljobs(f"plan -g {grid_file()}").out.splitlines()]
+    stages = firsts[firsts.index("stage") + 1 : -1]
+    assert stages == ["segment", "train", "prune", "evaluate", "explain", "reduce"]
+
+
+@pytest.mark.parametrize("options", ["", "--json", "--run other", "--only sparsity=0.5"])
+def test_plan_writes_nothing(mtljobs, grid_file, workspace, monkeypatch, options):
+    path = grid_file()
+    monkeypatch.chdir(path.parent)
+    assert mtljobs(f"plan --grid {path} {options}").code == 0
+    assert list(path.parent.iterdir()) == [path]
+    assert workspace.root.parent == path.parent
+
+
+class TestJson:
+    def test_cells_have_their_settings_and_identity(self, mtljobs, grid_file):
+        cells = mtljobs(f"plan --grid {grid_file()} --json").json["cells"]
+        assert [(cell["experiment"], cell["sparsity"], cell["seed"]) for cell in cells] == [
+            ("study", 0.0, 0),
+            ("study", 0.5, 0),
+        ]
+        assert len({cell["identity"] for cell in cells}) == 2
+        for cell in cells:
+            assert len(cell["identity"]) == len(cell["network"]) == 64
+            assert cell["settings"]["experiment"]["training"]["learning_rate"] == 1e-4
+            assert (cell["state"], cell["changed"], cell["provisional"]) == ("new", [], False)
+
+    def test_shards_are_counted_per_stage(self, mtljobs, grid_file):
+        answer = mtljobs(f"plan --grid {grid_file()} --json").json
+        counts = {"segment": 1, "train": 3, "prune": 1, "evaluate": 2, "explain": 4, "reduce": 1}
+        assert answer["shards"] == answer["new_shards"] == counts
+        assert (answer["run"], answer["grid"]) == ("study", str(grid_file()))
+
+    def test_nothing_else_is_printed(self, mtljobs, grid_file):
+        answer = mtljobs(f"plan --grid {grid_file()} --json")
+        assert answer.out.startswith("{")
+        assert answer.err == ""
+
+
+class TestRunThatIsThere:
+    def test_kept_and_new_cells_are_told_apart(self, mtljobs, grid_file, submitted):
+        submitted()
+        grown = grid_file(("seeds = [0]", "seeds = [0, 1]"))
+        answer = mtljobs(f"plan --grid {grown} --json").json
+        states = {(cell["sparsity"], cell["seed"]): cell["state"] for cell in answer["cells"]}
+        assert states == {(0.0, 0): "kept", (0.5, 0): "kept", (0.0, 1): "new", (0.5, 1): "new"}
+        assert answer["new_shards"] == {"train": 3, "prune": 1, "evaluate": 2, "explain": 4}
+        table = [line.split() for line in mtljobs(f"plan --grid {grown}").out.splitlines()]
+        assert ["study", "0", "0.5", "0", "1", "4", "2", "2", "0"] in table
+
+    def test_stale_cells_are_named_once_with_the_keys_that_changed(
+        self, mtljobs, grid_file, submitted
+    ):
+        submitted()
+        changed = grid_file(("iterations = 12", "iterations = 13"))
+        answer = mtljobs(f"plan --grid {changed}")
+        assert answer.code == 0
+        assert [line for line in answer.out.splitlines() if line.startswith("stale")] == [
+            "stale: 2 cells of study were computed with another experiment.training.iterations; "
+            "submit with --run NEW"
+        ]
+        cells = mtljobs(f"plan --grid {changed} --json").json["cells"]
+        assert [cell["state"] for cell in cells] == ["stale", "stale"]
+        assert cells[0]["changed"] == ["experiment.training.iterations"]
+
+    def test_complete_plan_asks_for_nothing(self, mtljobs, grid_file, submitted):
+        submitted()
+        assert "submit" not in mtljobs(f"plan --grid {grid_file()}").out
+
+
+class TestOnly:
+    @pytest.mark.parametrize(
+        ("only", "slots"),
+        [
+            ("--only sparsity=0.5", [("study", 0.5, 0)]),
+            ("--only sparsity=0.5,seed=0", [("study", 0.5, 0)]),
+            ("--only sparsity=0,sparsity=0.5", [("study", 0.0, 0), ("study", 0.5, 0)]),
+            ("--only experiment=study --only sparsity=.5", [("study", 0.5, 0)]),
+            ("--only sparsity=5e-1", [("study", 0.5, 0)]),
+        ],
+    )
+    def test_only_the_wanted_cells_are_planned(self, mtljobs, grid_file, only, slots):
+        cells = mtljobs(f"plan --grid {grid_file()} --json {only}").json["cells"]
+        assert [(cell["experiment"], cell["sparsity"], cell["seed"]) for cell in cells] == slots
+
+    @pytest.mark.parametrize(
+        ("only", "words"),
+        [
+            ("seed=7", "--only leaves no cell"),
+            ("sparsity=50", "sparsities [0.0, 0.5], seeds [0]"),
+            ("experiment=studdy", "study: sparsities"),
+            ("sparsty=0.5", "did you mean 'sparsity'?"),
+            ("0.5", "received '0.5'"),
+            ("sparsity=half", "needs a number, received 'half'"),
+        ],
+    )
+    def test_what_cannot_be_meant_is_answered(self, mtljobs, grid_file, only, words):
+        answer = mtljobs(f"plan --grid {grid_file()} --only {only}")
+        assert answer.code == 2
+        assert words in answer.err
+
+
+def test_name_of_a_grid_is_no_markup(mtljobs, grid_file, tmp_path):
+    folder = tmp_path / "a[" / "b] :smile:"
+    folder.mkdir(parents=True)
+    path = grid_file().rename(folder / "study.toml")
+    answer = mtljobs(f"plan --grid '{path}'")
+    assert answer.code == 0
+    assert str(path) in answer.out
+
+
+def test_long_names_are_broken_but_never_shortened(mtljobs, grid_file):
+    name = "an-experiment-with-a-name-that-is-longer-than-its-column-may-be"
+    path = grid_file(('name = "study"', f'name = "{name}"'))
+    answer = mtljobs(f"plan --grid {path}")
+    first_column = "".join(line.split(" ")[0] for line in answer.out.splitlines()[2:])
+    assert name in first_column
+    assert "…" not in answer.out
