@@ -158,18 +158,19 @@ def _read(folder: Path, shard: str, number: int) -> AttemptState | None:
     path = folder / f"{shard}.{number}.json"
     try:
         last_sign = path.stat().st_mtime
-        silent = is_silent(path)
     except FileNotFoundError:
         return None
     worker = _read_values(path)
     host = _read_values(folder / f"{shard}.{number}.host.json")
     process = ProcessIdentity.from_json(worker.get("process"))
-    is_over = bool(host) or silent or (process is not None and process.is_gone())
-    end = _known(worker.get("outcome")) or _known(host.get("cause"))
+    state: State | None = _known(worker.get("outcome")) or _known(host.get("cause"))
+    if state is None:
+        is_gone = process is not None and process.is_gone()
+        state = "vanished" if host or is_gone or is_silent(last_sign) else "running"
     return AttemptState(
         shard=shard,
         number=number,
-        state=end or ("vanished" if is_over else "running"),
+        state=state,
         detail=worker.get("detail", ""),
         started=worker.get("started", last_sign),
         last_sign=worker.get("ended", last_sign),

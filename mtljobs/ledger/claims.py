@@ -84,13 +84,14 @@ def find_holder(folder: Path) -> ProcessIdentity | None:
 
 def _is_live(path: Path) -> bool:
     try:
-        silent = is_silent(path)
+        last_sign = path.stat().st_mtime
     except FileNotFoundError:
         return False
     values = _read(path)
+    if "released" in values or is_silent(last_sign):
+        return False
     process = ProcessIdentity.from_json(values)
-    is_over = "released" in values or (process is not None and process.is_gone())
-    return not silent and not is_over
+    return process is None or not process.is_gone()
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -80,13 +80,9 @@ class ProcessIdentity:
         return bool(self.boot_id) and place == (here.host, here.boot_id, here.pid_namespace)
 
 
-def is_silent(file: Path) -> bool:
-    """Whether a file was not renewed for five minutes.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-    """
-    return time.time() - file.stat().st_mtime > SILENCE_LIMIT_S
+def is_silent(last_sign: float) -> bool:
+    """Whether a sign of life (seconds since 1970) is older than five minutes."""
+    return time.time() - last_sign > SILENCE_LIMIT_S
 
 
 def _start_of(pid: int) -> str | None:

@@ -39,7 +39,6 @@ def grow(store: Path, schema: Mapping[str, Node], *, aside: Path) -> None:
         CorruptionError: A coordinate cannot be read.
     """
     new = documents(schema)
-    old = {key: read_json(store / key) for key in new if (store / key).exists()}
     coordinates = {
         f"{node.path}/{array.name}": array
         for node in schema.values()
@@ -47,26 +46,20 @@ def grow(store: Path, schema: Mapping[str, Node], *, aside: Path) -> None:
         if array.labels is not None
     }
     labels = {path: _read_labels(store / path) for path in coordinates}
-    _check_nothing_lost(old, new)
-    for key, document in old.items():
-        _check_document(key, document, new[key])
+    _check_documents(store, new)
     for path, array in coordinates.items():
         _check_labels(path, labels[path], array)
-
     for path, array in coordinates.items():
-        if labels[path] == list(array.labels or ()):
-            continue
-        create_folder(store / path)
-        for name, chunk in encode_labels(array).items():
-            _update(store / path / name, chunk, aside=aside)
+        if labels[path] != list(array.labels or ()):
+            for name, chunk in encode_labels(array).items():
+                _update(store / path / name, chunk, aside=aside)
     for key, document in new.items():
-        if old.get(key) != document:
-            create_folder((store / key).parent)
-            _update(store / key, to_json(document), aside=aside)
+        _update(store / key, to_json(document), aside=aside)
 
 
 def _update(path: Path, content: bytes, *, aside: Path) -> None:
     if not path.exists() or path.read_bytes() != content:
+        create_folder(path.parent)
         replace_file(path, content, aside=aside)
 
 
@@ -83,16 +76,15 @@ def _read_labels(folder: Path) -> list[Any]:
         ) from error
 
 
-def _check_nothing_lost(old: Mapping[str, Document], new: Mapping[str, Document]) -> None:
-    if METADATA not in old:
-        return
-    lost = sorted(_listed(old[METADATA]) - _listed(new[METADATA]))
-    if lost:
-        raise _refusal(f"the store holds {', '.join(lost)}, which the plan does not know")
-
-
-def _listed(root: Document) -> set[str]:
-    return set(root["consolidated_metadata"]["metadata"])
+def _check_documents(store: Path, new: Mapping[str, Document]) -> None:
+    old = {key: read_json(store / key) for key in new if (store / key).exists()}
+    if METADATA in old:
+        listed = old[METADATA]["consolidated_metadata"]["metadata"]
+        lost = sorted(path for path in listed if f"{path}/{METADATA}" not in new)
+        if lost:
+            raise _refusal(f"the store holds {', '.join(lost)}, which the plan does not know")
+    for key, document in old.items():
+        _check_document(key, document, new[key])
 
 
 def _check_document(key: str, old: Document, new: Document) -> None:

@@ -68,15 +68,17 @@ def merge(
         StaleSlotError: The plan or a commit contradicts what the store holds.
     """
     claim = _acquire(run, wait_s=wait_s)
+    aside = claim.folder / str(claim.number)
     try:
-        aside = _new_aside(claim)
+        _clear(claim.folder)
+        create_folder(aside)
         layouts = read_layouts()
         schema = build_schema(layouts)
         grow(run.store, schema, aside=aside)
         wrong = _commit_inputs(run, workspace, layouts, schema=schema, aside=aside)
         report = _merge_commits(run, schema, claim=claim)
-        remove_tree(aside)
     finally:
+        remove_tree(aside)
         claim.release()
     return MergeReport(report.merged, report.kept, {**wrong, **report.quarantined})
 
@@ -93,12 +95,10 @@ def _acquire(run: RunFolder, *, wait_s: float) -> claims.Claim:
     return claim
 
 
-def _new_aside(claim: claims.Claim) -> Path:
-    """This merge's folder for unfinished files; those of dead merges go."""
-    for folder in claim.folder.iterdir():
-        if folder.is_dir():
-            remove_tree(folder)
-    return create_folder(claim.folder / str(claim.number))
+def _clear(merging: Path) -> None:
+    """Remove the unfinished files of dead merges; their claims are files and stay."""
+    for folder in merging.iterdir():
+        remove_tree(folder)
 
 
 def _commit_inputs(

@@ -34,8 +34,8 @@ class Staging:
     ) -> None:
         """Write what one cell, or one image block of it, adds to an array.
 
-        An array that has no sparsity and no seed axis is the same for every cell: it belongs to
-        cell (0, 0), and what other cells say of it is left out.
+        An array that has no sparsity and no seed axis is the same for every cell and belongs to
+        cell (0, 0).
 
         Args:
             node: As in `"<experiment>/<task>"`.
@@ -49,14 +49,12 @@ class Staging:
         Raises:
             KeyError: There is no such array; lists those that are.
             IndexError: The store has no such cell or block.
-            ValueError: The values have another shape, or do not fit into the array's type.
+            ValueError: The values have another shape, do not fit into the array's type, or belong
+                to another cell.
         """
         spec = self._find(node, array)
-        where = {"sparsity": sparsity, "seed": seed, "image": block}
-        if not set(CELL) & set(spec.axes) and (sparsity, seed) != (0, 0):
-            return
         try:
-            region = _find_region(spec, where)
+            region = _find_region(spec, {"sparsity": sparsity, "seed": seed, "image": block})
             fitting = _fit(spec, values, region)
         except (IndexError, ValueError) as error:
             error.add_note(f"while writing {node}/{array}, sparsity {sparsity}, seed {seed}")
@@ -78,6 +76,8 @@ class Staging:
 
 def _find_region(spec: Array, where: Mapping[str, int | None]) -> tuple[slice, ...]:
     """The part of an array that a cell or block owns: whole chunks, up to the array's end."""
+    if not set(CELL) & set(spec.axes) and any(where[axis] for axis in CELL):
+        raise ValueError("it is the same for every cell, and cell (0, 0) alone writes it")
     region = []
     for axis, length, edge in zip(spec.axes, spec.shape, spec.chunks, strict=True):
         index = where.get(axis)

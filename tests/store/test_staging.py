@@ -49,7 +49,8 @@ def test_without_a_block_a_cell_writes_all_its_images(
 def test_what_is_the_same_for_every_cell_belongs_to_the_first(
     staging: Staging, files: Callable[[], set[str]]
 ) -> None:
-    staging.write("segnet/depth", "performance_constant", np.ones(1), sparsity=1, seed=0)
+    with pytest.raises(ValueError, match=r"cell \(0, 0\) alone"):
+        staging.write("segnet/depth", "performance_constant", np.ones(1), sparsity=1, seed=0)
     assert files() == set()
     staging.write("segnet/depth", "performance_constant", np.ones(1), sparsity=0, seed=0)
     assert files() == {"segnet/depth/performance_constant/c.0"}
