@@ -12,7 +12,11 @@ import pytest
 from mtljobs.cli.app import main
 from mtljobs.cluster.runs import propose
 from mtljobs.cluster.submission import freeze
-from mtljobs.ledger.paths import RunFolder, Workspace
+from mtljobs.ledger import attempts
+from mtljobs.ledger.attempts import Attempt
+from mtljobs.ledger.paths import RunFolder, Workspace, create_folder, result_folder
+from mtljobs.ledger.records import make_record, write_record
+from mtljobs.plan.frozen import read_newest
 
 GRID = """
 [[experiment]]
@@ -89,3 +93,32 @@ def submitted(workspace, grid_file):
         return proposal.run
 
     return submit
+
+
+@pytest.fixture
+def finish(workspace):
+    """Commits empty results of a run's shards whose names begin so, as their workers would."""
+
+    def commit(run: RunFolder, beginning: str = "") -> None:
+        for shard in read_newest(run).shards[:-1]:
+            if shard.name.startswith(beginning):
+                folder = create_folder(result_folder(workspace, run, shard))
+                record = make_record(folder, shard=shard.name, identity=shard.identity, versions={})
+                write_record(folder, record)
+
+    return commit
+
+
+@pytest.fixture
+def attempt():
+    """Makes an attempt at the first shard of a run whose name begins so, and ends it."""
+
+    def make(run: RunFolder, beginning: str, outcome=None, detail: str = "") -> Attempt:
+        names = [shard.name for shard in read_newest(run).shards]
+        name = next(name for name in names if name.startswith(beginning))
+        made = attempts.begin(run.attempts, name, device="cpu")
+        if outcome is not None:
+            made.end(outcome, detail)
+        return made
+
+    return make

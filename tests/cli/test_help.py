@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+import mtljobs as package
+
+SAID = {
+    "": "Begin with `mtljobs submit --grid demo`",
+    "data": "Data sets that a grid may use",
+    "data prepare": "Read a folder of images once",
+    "plan": "Show what submitting a grid would compute; writes nothing",
+    "submit": "Compute what a grid asks for and the run does not have yet",
+    "status": "a bar per stage, what runs, what failed and why",
+    "wait": "Wait until a run is complete",
+    "list": "List the runs",
+    "resume": "Go on with a run that was stopped",
+    "cancel": "Stop a run",
+    "logs": "Print what a shard's attempt wrote",
+    "shard": "Run one shard here",
+    "reduce": "write the tables",
+    "report": "Write the page of figures and tables",
+}
+
+
+def words(text):
+    """Text without the frame around it and the breaks in it."""
+    return re.sub(r"[\s│╭╮╰╯─]+", " ", text)
+
+
+@pytest.mark.parametrize("command", SAID)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_says_what_the_command_does(mtljobs, command, flag):
+    answer = mtljobs(f"{command} {flag}")
+    assert answer.code == 0
+    assert SAID[command] in words(answer.out)
+
+
+@pytest.mark.parametrize("command", [command for command in SAID if command not in {"", "data"}])
+def test_every_command_may_be_told_its_workspace(mtljobs, command):
+    help_page = words(mtljobs(f"{command} --help").out)
+    assert "--workspace -w" in help_page
+    assert "$MTLJOBS_WORKSPACE, or ./runs" in help_page
+
+
+@pytest.mark.parametrize("command", ["plan", "status", "list", "data prepare"])
+def test_answers_that_programs_read_come_as_json(mtljobs, command):
+    assert "--json" in mtljobs(f"{command} --help").out
+
+
+def test_main_page_lists_every_command_and_the_exit_codes(mtljobs):
+    text = words(mtljobs("--help").out)
+    for command in SAID:
+        assert f" {command.partition(' ')[0]} " in f" {text} "
+    assert "Exit codes: 0 complete, 1 failed shards, 2 usage, 3 incomplete." in text
+
+
+def test_no_command_at_all_shows_the_same_page(mtljobs):
+    assert words(mtljobs("").out) == words(mtljobs("--help").out)
+
+
+def test_version_is_that_of_the_package(mtljobs):
+    assert mtljobs("--version").out.strip() == package.__version__
