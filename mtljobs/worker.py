@@ -181,7 +181,8 @@ class _Session:
             if find_record(self.workspace, self.run, self.shard) is None:
                 self._require_parents()
                 outcome = self._compute(scratch)
-        remove_tree(scratch)
+            if claim is None or claim.renew():
+                remove_tree(scratch)
         return outcome
 
     def _claim(self, held: ExitStack) -> claims.Claim | None:
@@ -207,6 +208,9 @@ class _Session:
             self._stage(output, create_folder(scratch))
         except BaseException:
             remove_tree(output)
+            # Another attempt at the same shard may have finished, and taken the scratch along.
+            if find_record(self.workspace, self.run, self.shard) is not None:
+                return "duplicate"
             raise
         record = make_record(
             output,

@@ -168,3 +168,23 @@ def test_records_name_software_and_neither_times_nor_hosts(plan_path: Path) -> N
     text = (workspace.inputs / plan.shards[index].identity / "record.json").read_text("utf-8")
     assert '"torch"' in text
     assert os.uname().nodename not in text.replace(plan.shards[index].name, "")
+
+
+def test_attempt_whose_shard_another_finished_meanwhile_is_a_duplicate_not_a_failure(
+    plan_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = read_plan(plan_path)
+    index = index_of(plan, "segment")
+
+    def lose_the_race(work: object) -> None:
+        monkeypatch.undo()
+        monkeypatch.setattr(claims, "acquire", lambda folder: claim)
+        assert worker.run_shard(str(plan_path), index) == "done"
+        raise FileNotFoundError("the scratch is gone")
+
+    workspace = Workspace(plan_path.parent.parent.parent)
+    claim = claims.acquire(claim_folder(workspace, plan.shards[index].identity))
+    assert claim is not None
+    claim.release()
+    monkeypatch.setattr("mtljobs.stages.segment.run", lose_the_race)
+    assert worker.run_shard(str(plan_path), index) == "duplicate"
