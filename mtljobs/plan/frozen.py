@@ -110,7 +110,7 @@ def read_plan(path: Path) -> Plan:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptionError(
             f"{path} is no whole plan of the format {FORMAT} ({error!r}). Move it away and submit "
-            "again: the plan before it counts until then, and no result is lost."
+            "again: without it the run is what the plan before it says, and no result is lost."
         ) from error
 
 

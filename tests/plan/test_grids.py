@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import random
+import re
 from pathlib import Path
 
 import pytest
 
+from mtljobs.cluster.runs import propose
 from mtljobs.errors import GridError
 from mtljobs.plan.grids import find_grid, read_grid
 from mtljobs.plan.shipped import shipped, shipped_grids
@@ -288,3 +291,35 @@ def test_experiment_is_named_by_its_place_in_the_file(grid_file):
     text = refusal(grid_file(("[numerics]", second + "[numerics]")))
     assert "the key experiment[1].seeds is missing" in text
     assert "experiment[0]" not in text
+
+
+JUNK = (
+    "true",
+    "nan",
+    "1e400",
+    "-1",
+    "9" * 30,
+    '""',
+    '"rooms"',
+    "[]",
+    "{}",
+    "1979-05-27",
+    "[[",
+    "=",
+)
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_no_change_of_a_grid_ends_in_a_traceback(grid_file, workspace, seed):
+    chance = random.Random(seed)
+    words = re.findall(r'"[^"]*"|[\w.]+|\s+|.', TEXT)
+    for _ in range(chance.randint(1, 3)):
+        words[chance.randrange(len(words))] = chance.choice(JUNK)
+    path = grid_file()
+    path.write_text("".join(words))
+    try:
+        answer = propose(str(path), workspace=workspace).plan.cells
+    except GridError as error:
+        answer = str(error)
+    assert answer
+    assert "\n" not in answer
