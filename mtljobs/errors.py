@@ -7,6 +7,7 @@ adds where it happened with `add_note`.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -42,6 +43,12 @@ class MissingExtraError(UserError):
     """The command computes, and the packages of `mtljobs[compute]` are not installed."""
 
 
+class DrivenAlreadyError(UserError):
+    """Somebody works on the run already, and takes up what was added to it."""
+
+    exit_code: ClassVar[int] = 3
+
+
 class DataError(UserError):
     """A file of a data set is missing, unreadable, or holds what its description excludes."""
 
@@ -60,6 +67,17 @@ class InputMissing(MtljobsError):  # noqa: N818 (an event, not a fault)
     """A parent shard is not done, or another live attempt holds the claim: try again later."""
 
     exit_code: ClassVar[int] = 3
+
+
+def full_disk_advice(error: BaseException) -> str | None:
+    """What to do where an error says that a disk or a quota is full; None where it does not."""
+    if not isinstance(error, OSError) or error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        return None
+    place = f" for {error.filename}" if error.filename else ""
+    return (
+        f"{error.strerror}{place}: make room on that disk, or raise the quota, and run `mtljobs "
+        "resume`. It goes on from the last checkpoint; what was finished is not touched."
+    )
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:

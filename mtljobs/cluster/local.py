@@ -18,13 +18,12 @@ from mtljobs import worker
 from mtljobs.cluster.runs import run_workspace
 from mtljobs.cluster.states import STAGE_ORDER, RunState, ShardState, read_states
 from mtljobs.contracts import Shard
-from mtljobs.errors import UserError
+from mtljobs.errors import DrivenAlreadyError, MtljobsError, UserError
 from mtljobs.ledger import claims
 from mtljobs.ledger.commit import sweep_run, sweep_shared
-from mtljobs.ledger.paths import RunFolder, create_folder
+from mtljobs.ledger.paths import RunFolder, claim_folder, create_folder
 
 POLL_S = 0.25
-WAITING_S = 5.0
 
 Watcher = Callable[[RunState], None]
 """Shown the state of the run whenever the driver looked."""
@@ -48,92 +47,141 @@ class LocalDriver:
     slots: int
     retry_failed: bool
     watch: Watcher
-    _jobs: dict[str, submitit.Job[str]] = field(default_factory=dict, init=False)
+    _jobs: dict[str, _Job] = field(default_factory=dict, init=False)
     _tried: set[str] = field(default_factory=set, init=False)
     _stopping: bool = field(default=False, init=False)
 
     def drive(self) -> RunState:
-        """Work until nothing is left that can go on, then reduce if the run is complete.
+        """Work until nothing is left that can go on; reduce once every shard is done.
+
+        What the merge quarantines, and what another submission adds meanwhile, is worked on too.
 
         Raises:
             UserError: Another driver works on this run already, or a worker died before it could
                 write its first record.
+            MtljobsError: The reduction failed, twice, or where nothing can mend it.
         """
-        with _sole_driver(self.run) as claim, _interruptible(self._stop):
+        with sole_driver(self.run) as claim, _interruptible(self._stop):
             sweep_run(self.run)
             sweep_shared(run_workspace(self.run))
             executor = _make_executor(self.run)
+            problem: MtljobsError | None = None
             while True:
-                claim.renew()
-                state = self._look()
-                if self._stopping:
-                    _stop_workers(state)
-                else:
-                    self._start_shards(executor, state)
-                if not self._jobs and not state.running and not self._can_go_on(state):
-                    break
-                time.sleep(POLL_S)
-            if state.is_complete and not self._stopping:
-                worker.execute(state.plan_path, len(state.plan.shards) - 1)
-        return state
+                state = self._work(executor, claim)
+                if state.is_complete or self._stopping or not state.all_done:
+                    return state
+                if problem is not None:
+                    raise problem
+                problem = _try_to_reduce(state)
+
+    def _work(self, executor: submitit.LocalExecutor, claim: claims.Claim) -> RunState:
+        """Start shards until none is running and none can be started."""
+        while True:
+            if not claim.renew():
+                raise _driven_already(self.run)
+            state = self._look()
+            if self._stopping:
+                _stop_workers(state)
+            else:
+                self._start_shards(executor, state)
+            if not self._jobs and not state.running and not self._can_go_on(state):
+                return state
+            time.sleep(POLL_S)
 
     def _stop(self) -> None:
+        if self._stopping:
+            raise KeyboardInterrupt
         self._stopping = True
 
     def _look(self) -> RunState:
+        # Jobs first: what a job wrote before it ended is then in what is read.
+        ended = {name: job for name, job in self._jobs.items() if job.submitted.done()}
         state = read_states(self.run)
-        for name, job in list(self._jobs.items()):
-            if job.done():
-                del self._jobs[name]
-                _require_attempt(state.shards[name], job)
+        for name, job in ended.items():
+            del self._jobs[name]
+            _require_attempt(state.shards[name], job)
         self.watch(state)
         return state
 
     def _start_shards(self, executor: submitit.LocalExecutor, state: RunState) -> None:
         busy = {shard.shard.name for shard in state.running} | self._jobs.keys()
-        free = self.slots - len(busy)
-        for shard in [shard for shard in self._startable(state) if shard.name not in busy][:free]:
-            self._tried.add(shard.name)
-            self._jobs[shard.name] = _submit(executor, state, shard)
+        due = [shard for shard in self._startable(state) if shard.shard.name not in busy]
+        for shard in due[: max(0, self.slots - len(busy))]:
+            self._tried.add(shard.shard.name)
+            submitted = _submit(executor, state, shard.shard)
+            self._jobs[shard.shard.name] = _Job(submitted, attempts_before=len(shard.attempts))
 
-    def _startable(self, state: RunState) -> list[Shard]:
-        found = [shard.shard for shard in state.shards.values() if self._may_start(shard, state)]
-        return sorted(found, key=lambda shard: STAGE_ORDER.index(shard.stage))
+    def _startable(self, state: RunState) -> list[ShardState]:
+        found = [
+            shard
+            for shard in state.shards.values()
+            if self._is_due(shard, state) and not _is_claimed(shard, state)
+        ]
+        return sorted(found, key=lambda shard: STAGE_ORDER.index(shard.shard.stage))
 
-    def _may_start(self, shard: ShardState, state: RunState) -> bool:
+    def _is_due(self, shard: ShardState, state: RunState) -> bool:
         if shard.shard.name not in state.parents_done:
             return False
         if shard.is_failed:
             return self.retry_failed and shard.shard.name not in self._tried
-        if shard.state == "waiting" and shard.last is not None:
-            return time.time() - (shard.last.last_sign) > WAITING_S
-        return shard.state in {"ready", "preempted", "cancelled"}
+        return shard.state in {"ready", "preempted", "waiting", "cancelled"}
 
     def _can_go_on(self, state: RunState) -> bool:
-        """Whether another look may find something to start."""
-        waiting = any(shard.state == "waiting" for shard in state.shards.values())
-        return not self._stopping and (waiting or bool(self._startable(state)))
+        """Whether another look may find something to start: now, or once a claim is released."""
+        due = any(self._is_due(shard, state) for shard in state.shards.values())
+        return due and not self._stopping
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A job that this driver started, and how many attempts its shard had before."""
+
+    submitted: submitit.Job[str]
+    attempts_before: int
+
+
+def _is_claimed(shard: ShardState, state: RunState) -> bool:
+    """Whether a live attempt, maybe of another run, works on the shard's network already."""
+    folder = claim_folder(run_workspace(state.run), shard.shard.identity)
+    return shard.shard.shared and claims.is_held(folder)
+
+
+def _try_to_reduce(state: RunState) -> MtljobsError | None:
+    """Reduce a run whose shards are done; the problem, where there is one."""
+    try:
+        worker.execute(state.plan_path, len(state.plan.shards) - 1)
+    except MtljobsError as problem:
+        return problem
+    return None
 
 
 @contextmanager
-def _sole_driver(run: RunFolder) -> Iterator[claims.Claim]:
+def sole_driver(run: RunFolder) -> Iterator[claims.Claim]:
+    """While inside, nobody else drives or submits the run.
+
+    Raises:
+        UserError: Somebody does.
+    """
     claim = claims.acquire(run.driving)
     if claim is None:
-        raise UserError(
-            f"the run {run.name!r} is being driven already, by another `mtljobs submit` or "
-            "`resume`; it takes up what is new. `mtljobs wait` follows it, `mtljobs cancel` stops "
-            "it."
-        )
+        raise _driven_already(run)
     try:
         yield claim
     finally:
         claim.release()
 
 
+def _driven_already(run: RunFolder) -> UserError:
+    return DrivenAlreadyError(
+        f"the run {run.name!r} is being driven already, by another `mtljobs submit` or `resume`, "
+        "which takes up what was added. `mtljobs wait` follows it, `mtljobs cancel` stops it."
+    )
+
+
 @contextmanager
 def _interruptible(stop: Callable[[], None]) -> Iterator[None]:
-    """While inside, Ctrl-C and SIGTERM ask to stop instead of killing."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    """While inside, Ctrl-C, a closed terminal and SIGTERM ask to stop instead of killing."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, lambda *_: stop()) for number in numbers}
     try:
         yield
@@ -170,11 +218,11 @@ def _stop_workers(state: RunState) -> int:
     return len(here)
 
 
-def _require_attempt(shard: ShardState, job: submitit.Job[str]) -> None:
-    if shard.state in {"ready", "blocked"}:
+def _require_attempt(shard: ShardState, job: _Job) -> None:
+    if len(shard.attempts) <= job.attempts_before:
         raise UserError(
             f"the worker of {shard.shard.name} ended before it wrote its first record; its output "
-            f"is in {job.paths.stdout}."
+            f"is in {job.submitted.paths.stdout}."
         )
 
 
@@ -198,18 +246,27 @@ def cancel_run(run: RunFolder) -> int:
 
 
 def start_detached(run: RunFolder, arguments: list[str]) -> Path:
-    """Run a command of ours so that it outlives this terminal.
+    """Run a command of ours that drives the run, so that it outlives this terminal.
 
     Returns:
-        The file that it writes to.
+        The file that it writes to, once it drives.
+
+    Raises:
+        UserError: It ended before it drove anything.
     """
     log = create_folder(run.logs) / "driver.log"
     with log.open("ab") as output:
-        subprocess.Popen(  # noqa: S603 (our own interpreter and arguments, no shell)
+        process = subprocess.Popen(  # noqa: S603 (our own interpreter and arguments, no shell)
             [sys.executable, "-m", "mtljobs", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    while not is_driven(run):
+        if process.poll():
+            raise UserError(f"the driver ended at once; {log} says why.")
+        if process.returncode == 0:
+            break
+        time.sleep(POLL_S)
     return log

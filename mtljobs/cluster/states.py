@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
@@ -52,18 +52,36 @@ class ShardState:
 
 @dataclass(frozen=True)
 class RunState:
-    """All shards of a run's newest plan, but for the reduction, which is always due."""
+    """How a run stands.
+
+    Attributes:
+        plan_path: The newest plan's file.
+        plan: What it says.
+        shards: Every shard but the reduction, by name.
+        parents_done: Shards whose parents are done.
+        reduction: The newest attempt at the reduction.
+    """
 
     run: RunFolder
     plan_path: Path
     plan: Plan
     shards: Mapping[str, ShardState]
-    parents_done: frozenset[str] = field(default_factory=frozenset)
+    parents_done: frozenset[str] = frozenset()
+    reduction: AttemptState | None = None
+
+    @property
+    def all_done(self) -> bool:
+        """Whether every shard is done; the reduction may still be due."""
+        return all(state.state == "done" for state in self.shards.values())
 
     @property
     def is_complete(self) -> bool:
-        """Whether every shard is done."""
-        return all(state.state == "done" for state in self.shards.values())
+        """Whether every shard is done, and in the store and the tables."""
+        reduced = self.reduction is not None and self.reduction.state == "done"
+        return self.all_done and reduced and not self._has_grown_since(self.reduction)
+
+    def _has_grown_since(self, attempt: AttemptState | None) -> bool:
+        return attempt is None or attempt.started < self.plan_path.stat().st_mtime
 
     @property
     def failed(self) -> list[ShardState]:
@@ -134,6 +152,7 @@ def read_states(run: RunFolder) -> RunState:
             for shard in shards
         },
         parents_done=frozenset(shard.name for shard in shards if done.issuperset(shard.parents)),
+        reduction=attempts["reduce"][-1] if "reduce" in attempts else None,
     )
 
 

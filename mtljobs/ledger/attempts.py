@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 
 from mtljobs.errors import CorruptionError
 from mtljobs.ledger.files import create_file, read_json, replace_file, to_json
-from mtljobs.ledger.liveness import ProcessIdentity, is_silent
+from mtljobs.ledger.liveness import ProcessIdentity, is_over
 from mtljobs.ledger.paths import create_folder
 
 Outcome = Literal[
@@ -165,8 +165,7 @@ def _read(folder: Path, shard: str, number: int) -> AttemptState | None:
     process = ProcessIdentity.from_json(worker.get("process"))
     state: State | None = _known(worker.get("outcome")) or _known(host.get("cause"))
     if state is None:
-        is_gone = process is not None and process.is_gone()
-        state = "vanished" if host or is_gone or is_silent(last_sign) else "running"
+        state = "vanished" if host or is_over(process, last_sign=last_sign) else "running"
     return AttemptState(
         shard=shard,
         number=number,

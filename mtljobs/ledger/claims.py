@@ -18,7 +18,7 @@ from typing import Any
 
 from mtljobs.errors import CorruptionError
 from mtljobs.ledger.files import create_file, read_json, replace_file, to_json
-from mtljobs.ledger.liveness import ProcessIdentity, is_silent
+from mtljobs.ledger.liveness import ProcessIdentity, is_over
 from mtljobs.ledger.paths import create_folder
 
 _KEPT = 100
@@ -88,10 +88,8 @@ def _is_live(path: Path) -> bool:
     except FileNotFoundError:
         return False
     values = _read(path)
-    if "released" in values or is_silent(last_sign):
-        return False
     process = ProcessIdentity.from_json(values)
-    return process is None or not process.is_gone()
+    return "released" not in values and not is_over(process, last_sign=last_sign)
 
 
 def _read(path: Path) -> dict[str, Any]:

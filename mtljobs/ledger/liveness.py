@@ -80,9 +80,19 @@ class ProcessIdentity:
         return bool(self.boot_id) and place == (here.host, here.boot_id, here.pid_namespace)
 
 
-def is_silent(last_sign: float) -> bool:
-    """Whether a sign of life (seconds since 1970) is older than five minutes."""
-    return time.time() - last_sign > SILENCE_LIMIT_S
+def is_over(process: ProcessIdentity | None, *, last_sign: float) -> bool:
+    """Whether the writer of a file has ended, as far as anybody can tell from here.
+
+    Silence ends what cannot be seen: a process of this host that was merely suspended lives on.
+
+    Args:
+        process: None where the file does not say.
+        last_sign: Seconds since 1970.
+    """
+    is_silent = time.time() - last_sign > SILENCE_LIMIT_S
+    if process is None:
+        return is_silent
+    return process.is_gone() or (is_silent and not process.is_here())
 
 
 def _start_of(pid: int) -> str | None:

@@ -150,8 +150,10 @@ def grow_plan(previous: Plan | None, addition: Plan) -> Plan:
         if shard.stage != "reduce"
     }
     ordered = tuple(shards.values())
+    folders = {**previous.resources["data"], **addition.resources["data"]}
     return dataclasses.replace(
         addition,
+        resources={**addition.resources, "data": folders},
         cells=tuple(cells[slot] for slot in order),
         layouts={**previous.layouts, **addition.layouts},
         shards=(*ordered, reduction(ordered)),

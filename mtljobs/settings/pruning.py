@@ -30,7 +30,6 @@ class NetSlim:
 
     implementation: ClassVar[str] = "mtljobs.pruning.netslim:NetSlim"
     version: ClassVar[int] = 1
-    axis: ClassVar[str] = "channels"
 
     name: Literal["netslim"]
     penalty: Annotated[float, Field(ge=0)] = 1e-4

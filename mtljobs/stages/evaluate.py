@@ -26,7 +26,7 @@ from mtljobs.stages.results import CellWriter
 from mtljobs.stages.work import Work
 
 BATCH = 8
-"""Images per forward pass; the last batch of the split is smaller."""
+"""Images per forward pass; the last batch is filled up with its last image."""
 
 
 def run(work: Work) -> None:
@@ -41,8 +41,7 @@ def run(work: Work) -> None:
     pooled = {name: task.meter() for name, task in tasks.items()}
     single = {name: [task.meter() for _ in explained] for name, task in tasks.items()}
     for start, batch in _batches(work, dataset, device):
-        with torch.inference_mode():
-            predictions = model(batch["image"], tuple(tasks))
+        predictions = _predict(model, batch["image"], tuple(tasks))
         for name, meter in pooled.items():
             meter.update(predictions[name], batch[name])
         for offset in range(len(batch["image"])):
@@ -72,6 +71,14 @@ def _batches(work: Work, dataset: Dataset, device: torch.device) -> Iterator[tup
         batch = default_collate([dict(dataset[position]) for position in positions])
         yield start, {name: value.to(device) for name, value in batch.items()}
         work.progress(positions.stop, len(dataset), "images")
+
+
+def _predict(model: Any, images: Tensor, tasks: tuple[str, ...]) -> dict[str, Tensor]:
+    """Predictions from a batch of the full size, so that no image's bits depend on its place."""
+    padding = images[-1:].expand(BATCH - len(images), -1, -1, -1)
+    with torch.inference_mode():
+        predictions = model(torch.cat([images, padding]), tasks)
+    return {name: values[: len(images)] for name, values in predictions.items()}
 
 
 def _values(meter: Meter) -> np.ndarray:

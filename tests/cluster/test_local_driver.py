@@ -131,7 +131,7 @@ def test_killed_worker_waits_for_resume_which_ends_in_the_bytes_of_an_undisturbe
     driver.send_signal(signal.SIGINT)
     returncode, output = shell.finish(driver)
     assert returncode == 3, output
-    assert "go on with `mtljobs resume`" in output
+    assert "`mtljobs resume` goes on" in output
 
     returncode, output = shell.call("resume", "tiny", "--executor", "local")
     assert returncode == 0, output

@@ -208,11 +208,22 @@ class TestStates:
 
 
 class TestRunState:
-    def test_reduction_is_no_shard_to_wait_for(self, run, shards, finish):
+    def test_run_is_complete_once_its_shards_are_done_and_reduced(self, run, shards, finish):
         assert not any(name.startswith("reduce") for name in read_states(run).shards)
-        assert not read_states(run).is_complete
         finish(*shards)
+        assert read_states(run).all_done
+        assert not read_states(run).is_complete
+        reduction = attempts.begin(run.attempts, "reduce", device="cpu")
+        assert not read_states(run).is_complete
+        reduction.end("done", "")
         assert read_states(run).is_complete
+
+    def test_reduction_older_than_the_plan_does_not_count(self, run, shards, finish):
+        finish(*shards)
+        attempts.begin(run.attempts, "reduce", device="cpu").end("done", "")
+        later = time.time() + 10
+        os.utime(read_states(run).plan_path, (later, later))
+        assert not read_states(run).is_complete
 
     def test_failed_and_running_shards_are_told_apart(self, run, shards, attempt):
         attempt("dense", "failed")

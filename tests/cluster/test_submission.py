@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mtljobs.cluster.runs import propose
-from mtljobs.cluster.submission import count_slots, freeze, require_compute, require_executor
+from mtljobs.cluster.submission import choose_executor, count_slots, freeze, require_compute
 from mtljobs.errors import GridError, MissingExtraError, StaleSlotError, UserError
 from mtljobs.plan.frozen import read_newest
 
@@ -89,26 +89,27 @@ class TestFreeze:
 
 class TestExecutor:
     @pytest.mark.parametrize("name", ["auto", "slurm"])
-    def test_slurm_is_refused_with_what_works_instead(self, name, commands, complete):
+    def test_login_node_submits_to_slurm_though_it_cannot_compute(self, name, commands, light):
         commands("sbatch")
-        with pytest.raises(UserError, match=r"not submit to Slurm yet.*--executor local"):
-            require_executor(name)
+        assert choose_executor(name) == "slurm"
 
-    def test_slurm_is_refused_also_where_there_is_none(self, commands, complete):
-        with pytest.raises(UserError, match="not submit to Slurm yet"):
-            require_executor("slurm")
+    def test_slurm_is_refused_where_there_is_none(self, commands, complete):
+        commands("squeue")
+        with pytest.raises(UserError, match=r"no `sbatch` on the PATH.*--executor local"):
+            choose_executor("slurm")
 
     @pytest.mark.parametrize(("name", "command"), [("auto", "squeue"), ("local", "sbatch")])
     def test_this_machine_is_taken_without_sbatch_or_where_it_is_asked_for(
         self, name, command, commands, complete
     ):
         commands(command)
-        assert require_executor(name) is None
+        assert choose_executor(name) == "local"
 
-    @pytest.mark.parametrize("name", ["auto", "local"])
-    def test_machine_that_cannot_compute_is_refused(self, name, commands, light):
+    @pytest.mark.parametrize(("name", "command"), [("auto", "squeue"), ("local", "sbatch")])
+    def test_machine_that_cannot_compute_is_refused(self, name, command, commands, light):
+        commands(command)
         with pytest.raises(MissingExtraError):
-            require_executor(name)
+            choose_executor(name)
 
     def test_what_is_missing_is_named_with_what_to_install(self, light):
         with pytest.raises(MissingExtraError) as caught:

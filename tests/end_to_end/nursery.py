@@ -136,6 +136,7 @@ def main() -> None:
         seed=int(seed),
     )
     nursery.drive(read_states(killed.run))
+    print(json.dumps({"killed": nursery.killed, "attempts": nursery.attempts}))
 
 
 if __name__ == "__main__":

@@ -68,10 +68,11 @@ def test_a_claim_that_was_cut_short_is_held_until_it_is_silent(
 
 
 def test_a_holder_that_slept_learns_that_it_was_replaced_and_harms_nobody(
-    folder: Path, silence: Callable[[Path], None]
+    folder: Path, elsewhere: ProcessIdentity, silence: Callable[[Path], None]
 ) -> None:
-    sleeper = acquire(folder)
-    silence(sleeper.path)
+    path = claim_as(folder, elsewhere)
+    sleeper = Claim(folder, int(path.stem))
+    silence(path)
     successor = acquire(folder)
     assert not sleeper.renew()
     sleeper.release()

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
-from mtljobs.ledger.liveness import ProcessIdentity, _start_of, is_silent
+from mtljobs.ledger.liveness import ProcessIdentity, _start_of, is_over
 
 
 @pytest.fixture
@@ -73,6 +74,11 @@ def test_an_identity_survives_json() -> None:
     assert ProcessIdentity.from_json(None) is None
 
 
-def test_a_sign_of_life_holds_for_five_minutes() -> None:
-    assert not is_silent(time.time() - 290)
-    assert is_silent(time.time() - 310)
+def test_silence_ends_what_cannot_be_seen_and_not_a_suspended_process_of_this_host() -> None:
+    long_ago = time.time() - 310
+    elsewhere = replace(ProcessIdentity.current(), host="another-host")
+    assert is_over(None, last_sign=long_ago)
+    assert not is_over(None, last_sign=time.time() - 290)
+    assert is_over(elsewhere, last_sign=long_ago)
+    assert not is_over(elsewhere, last_sign=time.time() - 290)
+    assert not is_over(ProcessIdentity.current(), last_sign=long_ago)
