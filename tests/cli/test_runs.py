@@ -21,6 +21,8 @@ class TestExitCode:
         attempt(run, "train", "failed", "boom")
         assert mtljobs(command).code == 1
         finish(run)
+        assert mtljobs(command).code == 3
+        attempt(run, "reduce", "done")
         assert mtljobs(command).code == 0
 
     def test_preempted_shards_are_not_failed(self, mtljobs, submitted, attempt):
@@ -65,6 +67,7 @@ class TestStatus:
         attempt(run, "train")
         assert "resume" not in mtljobs("status").out
         finish(run)
+        attempt(run, "reduce", "done")
         assert "resume" not in mtljobs("status").out
         assert "complete" in mtljobs("status").out
 
