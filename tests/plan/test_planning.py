@@ -108,6 +108,15 @@ class TestGrowth:
         assert grown.resources["memory_gb"] == 64.0
         assert grown.shards == first.shards
 
+    def test_folders_of_data_sets_add_up(self, planned, table, tmp_path):
+        table["resources"] = {"data": {"desk": "a", "hall": "b"}}
+        first = planned(table)
+        table["resources"] = {"data": {"hall": "c"}}
+        grown = grow_plan(first, planned(table, previous=first))
+        assert grown.resources["data"] == {
+            "desk": str(tmp_path / "a"), "hall": str(tmp_path / "c"),
+        }  # fmt: skip
+
 
 class TestOnly:
     def test_other_cells_are_left_out(self, planned, table):
