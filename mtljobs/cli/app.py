@@ -43,10 +43,12 @@ from mtljobs.cli.show import (
     state_values,
 )
 from mtljobs.cluster.local import LocalDriver, Watcher, cancel_run, is_driven, start_detached
+from mtljobs.cluster.queue import cancel_jobs, find_jobs
 from mtljobs.cluster.runs import find_run, list_runs, propose, run_workspace
+from mtljobs.cluster.slurm import submit_run
 from mtljobs.cluster.states import RunState, find_log, find_shard, read_states
-from mtljobs.cluster.submission import count_slots, freeze, require_compute, require_executor
-from mtljobs.errors import MtljobsError
+from mtljobs.cluster.submission import choose_executor, count_slots, freeze, require_compute
+from mtljobs.errors import MtljobsError, UserError
 from mtljobs.ledger.paths import RunFolder, open_workspace
 from mtljobs.plan.datasets import write_info
 from mtljobs.settings.base import load
@@ -54,6 +56,7 @@ from mtljobs.worker import execute
 
 FAILED, INCOMPLETE = 1, 3
 LOOK_S = 0.5
+QUEUE_LOOK_S = 10.0
 
 app = typer.Typer(
     name="mtljobs",
@@ -145,14 +148,18 @@ def submit(
 ) -> None:
     """Compute what a grid asks for and the run does not have yet; submitting twice is harmless.
 
-    On this machine, Ctrl-C stops the shards after a checkpoint, and `mtljobs resume` goes on.
+    On this machine, Ctrl-C stops the shards after a checkpoint, and `mtljobs resume` goes on. On
+    Slurm the command returns at once: 0 means queued, and `mtljobs wait` says how it ended.
     """
     proposal = propose(
         grid, workspace=open_workspace(workspace), run_name=run, wanted=parse_only(only)
     )
-    require_executor(executor)
+    chosen = choose_executor(executor)
     freeze(proposal)
-    _work_on(proposal.run, detach=detach, cpus=cpus, retry_failed=False)
+    if chosen == "slurm":
+        _queue(proposal.run, retry_failed=False)
+    else:
+        _work_on(proposal.run, detach=detach, cpus=cpus, retry_failed=False)
 
 
 @app.command()
@@ -165,8 +172,10 @@ def resume(
 ) -> None:
     """Go on with a run that was stopped; failed and killed shards are tried again."""
     found = find_run(run, open_workspace(workspace))
-    require_executor(executor)
-    _work_on(found, detach=detach, cpus=cpus, retry_failed=True)
+    if choose_executor(executor) == "slurm":
+        _queue(found, retry_failed=True)
+    else:
+        _work_on(found, detach=detach, cpus=cpus, retry_failed=True)
 
 
 @app.command()
@@ -202,11 +211,17 @@ def wait(
     """Wait until a run is complete, or nothing works on it any more."""
     found = find_run(run, open_workspace(workspace))
     deadline = time.monotonic() + (timeout_s if timeout_s is not None else float("inf"))
+    is_queued = bool(find_jobs(found))
+
+    def is_over(now: RunState) -> bool:
+        if is_queued:
+            return not find_jobs(found)
+        return now.is_complete or not (now.running or is_driven(found))
+
     state = _follow(
         found,
-        until=lambda now: (
-            now.is_complete or not (now.running or is_driven(found)) or time.monotonic() > deadline
-        ),
+        until=lambda now: is_over(now) or time.monotonic() > deadline,
+        look_s=QUEUE_LOOK_S if is_queued else LOOK_S,
     )
     raise typer.Exit(_exit_code(state))
 
@@ -224,8 +239,11 @@ def show_runs(workspace: WorkspaceOption = None, as_json: JsonOption = False) ->
 
 @app.command()
 def cancel(run: RunArgument = None, workspace: WorkspaceOption = None) -> None:
-    """Stop a run on this machine: its shards write a checkpoint and end; `resume` goes on."""
+    """Stop a run, here and on Slurm: its shards write a checkpoint and end; `resume` goes on."""
     found = find_run(run, open_workspace(workspace))
+    jobs = cancel_jobs(found)
+    if jobs:
+        console.print(f"took from Slurm's queue: {', '.join(jobs)}")
     asked = cancel_run(found)
     console.print(f"asked {asked} processes of the run {found.name} to stop after a checkpoint")
 
@@ -294,6 +312,17 @@ def report(run: RunArgument = None, workspace: WorkspaceOption = None) -> None:
     console.print(str(write_report(find_run(run, open_workspace(workspace)))))
 
 
+def _queue(run: RunFolder, *, retry_failed: bool) -> None:
+    """Hand a run to Slurm."""
+    jobs = submit_run(run, retry_failed=retry_failed)
+    console.print(
+        f"queued {run.name} as Slurm jobs {', '.join(jobs)}; follow it with `mtljobs status` or "
+        "`mtljobs wait`"
+        if jobs
+        else f"all that is left of {run.name} is in Slurm's queue already; see `mtljobs status`"
+    )
+
+
 def _work_on(run: RunFolder, *, detach: bool, cpus: int | None, retry_failed: bool) -> None:
     """Drive a run on this machine to its end, and print what came out."""
     if detach:
@@ -323,13 +352,15 @@ def _watching(slots: int) -> Iterator[Watcher]:
         yield lambda state: live.update(render_state(state, slots), refresh=True)
 
 
-def _follow(run: RunFolder, *, until: Callable[[RunState], bool]) -> RunState:
+def _follow(
+    run: RunFolder, *, until: Callable[[RunState], bool], look_s: float = LOOK_S
+) -> RunState:
     state = read_states(run)
     slots = count_slots(state.plan, None)
     with _watching(slots) as watch, suppress(KeyboardInterrupt):
         while not until(state):
             watch(state)
-            time.sleep(LOOK_S)
+            time.sleep(look_s)
             state = read_states(run)
         watch(state)
     _print_state(state, slots)
@@ -338,7 +369,16 @@ def _follow(run: RunFolder, *, until: Callable[[RunState], bool]) -> RunState:
 
 def _print_state(state: RunState, slots: int) -> None:
     console.print(render_state(state, slots))
-    if not (state.is_complete or state.running or is_driven(state.run)):
+    if state.is_complete or state.running or is_driven(state.run):
+        return
+    try:
+        waiting = len(find_jobs(state.run))
+    except UserError as error:
+        console.print(str(error))
+        return
+    if waiting:
+        console.print(f"{waiting} shards wait in Slurm's queue")
+    else:
         console.print("nothing works on it; `mtljobs resume` goes on")
 
 

@@ -47,7 +47,7 @@ ExecutorOption = Annotated[
     typer.Option(help="Where shards run; auto: Slurm where sbatch exists, this machine elsewhere."),
 ]
 DetachOption = Annotated[
-    bool, typer.Option("--detach", help="Leave the local driver running and return at once.")
+    bool, typer.Option("--detach", help="On this machine: work in the background, return at once.")
 ]
 SlotsOption = Annotated[
     int | None,

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 from pathlib import Path
+from typing import Literal
 
 from mtljobs.cluster.runs import Proposal
 from mtljobs.errors import GridError, MissingExtraError, UserError
@@ -30,23 +31,26 @@ def freeze(proposal: Proposal) -> Path:
     return freeze_plan(proposal.run, plan, previous=proposal.previous)
 
 
-def require_executor(name: str) -> None:
-    """Refuse an executor that cannot run shards from here.
+def choose_executor(name: str) -> Literal["local", "slurm"]:
+    """The executor that a user means.
 
     Args:
         name: "local", "slurm", or "auto": Slurm where `sbatch` exists, this machine elsewhere.
 
     Raises:
-        UserError: Slurm was chosen; says what works.
+        UserError: Slurm was chosen where there is none.
         MissingExtraError: This machine was chosen and cannot compute.
     """
-    if name == "slurm" or (name == "auto" and shutil.which("sbatch")):
+    has_slurm = shutil.which("sbatch") is not None
+    if name == "slurm" and not has_slurm:
         raise UserError(
-            "this release does not submit to Slurm yet: run with --executor local, on a "
-            "workstation or inside an allocation (`salloc`, then `mtljobs submit --executor "
-            "local`)."
+            "there is no `sbatch` on the PATH: run on a login node of the cluster, or here with "
+            "--executor local."
         )
+    if name == "slurm" or (name == "auto" and has_slurm):
+        return "slurm"
     require_compute()
+    return "local"
 
 
 def require_compute() -> None:
