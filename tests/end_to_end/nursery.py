@@ -55,10 +55,10 @@ class Nursery:
 
     def drive(self, run: RunState) -> None:
         """Work until every shard is done and the reduction went through."""
-        while not (state := read_states(run.run)).is_complete:
+        while not (state := read_states(run.run)).all_done:
             self._start(state)
             self._tend()
-        while self.alive or not self._reduced():
+        while self.alive or not read_states(run.run).is_complete:
             if not self.alive:
                 self._fork(len(state.plan.shards) - 1, "reduce")
             self._tend()
@@ -105,10 +105,6 @@ class Nursery:
                 self.kills_left[name.split("-")[0]] -= 1
                 self.killed[name.split("-")[0]] += 1
         time.sleep(0.002)
-
-    def _reduced(self) -> bool:
-        folder = self.plan_path.parent.parent / "tables"
-        return (folder / "records.json").exists()
 
 
 def longest_times(run: RunFolder) -> dict[str, float]:
