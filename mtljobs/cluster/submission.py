@@ -20,7 +20,7 @@ def freeze(proposal: Proposal) -> Path:
     Raises:
         GridError: A data set is known by its published counts alone.
         StaleSlotError: The run holds results of other settings.
-        UserError: The run has grown since the proposal was made.
+        UserError: The run has grown since the proposal was made, or its folder cannot be written.
     """
     if proposal.plan.provisional:
         raise GridError(
@@ -28,7 +28,13 @@ def freeze(proposal: Proposal) -> Path:
             "`mtljobs data prepare` for it, then submit again."
         )
     plan = grow_plan(proposal.previous, proposal.plan)
-    return freeze_plan(proposal.run, plan, previous=proposal.previous)
+    try:
+        return freeze_plan(proposal.run, plan, previous=proposal.previous)
+    except OSError as error:
+        raise UserError(
+            f"the plan cannot be written to {proposal.run.plans}: {error.strerror}. Choose another "
+            "folder with --workspace, or mend this one."
+        ) from error
 
 
 def choose_executor(name: str) -> Literal["local", "slurm"]:

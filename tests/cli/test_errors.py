@@ -105,6 +105,14 @@ class TestSubmit:
         assert is_one_paragraph(answer.err)
         assert not workspace.root.exists()
 
+    def test_workspace_that_cannot_be_written_is_named(self, mtljobs, grid_file, monkeypatch):
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+        path = grid_file()
+        answer = mtljobs(f"submit --grid {path} --executor local --workspace {path}")
+        assert answer.code == 2
+        assert f"the plan cannot be written to {path}/study/plans: File exists" in answer.err
+        assert is_one_paragraph(answer.err)
+
     def test_stale_cells_are_refused_with_the_keys_and_a_way_out(
         self, mtljobs, grid_file, submitted, monkeypatch
     ):

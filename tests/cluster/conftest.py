@@ -6,7 +6,10 @@ import pytest
 
 from mtljobs.cluster.runs import propose
 from mtljobs.cluster.submission import freeze
-from mtljobs.ledger.paths import RunFolder, Workspace
+from mtljobs.ledger import attempts
+from mtljobs.ledger.paths import RunFolder, Workspace, create_folder, result_folder
+from mtljobs.ledger.records import make_record, write_record
+from mtljobs.plan.frozen import read_newest
 
 GRID = """
 [[experiment]]
@@ -54,3 +57,49 @@ def submitted(workspace: Workspace, grid_file):
         return proposal.run
 
     return submit
+
+
+@pytest.fixture
+def run(submitted):
+    """A run of two cells that nobody has worked on."""
+    return submitted()
+
+
+@pytest.fixture
+def shards(run):
+    """The shards of the run's plan by a short name: stage, or phase, and what tells them apart."""
+    plan = read_newest(run)
+    dense, half = plan.cells
+    names = [*dense.shards[:2], *half.shards[1:4], *dense.shards[2:], *half.shards[4:]]
+    keys = ["segment", "dense", "train", "cut", "tune", "evaluate-dense", "explain-dense-0",
+            "explain-dense-1", "evaluate", "explain-0", "explain-1"]  # fmt: skip
+    by_name = {shard.name: shard for shard in plan.shards}
+    return {key: by_name[name] for key, name in zip(keys, names, strict=True)}
+
+
+@pytest.fixture
+def finish(run, workspace, shards):
+    """Commits results of shards, as their workers would."""
+
+    def commit(*keys):
+        for key in keys:
+            shard = shards[key]
+            folder = create_folder(result_folder(workspace, run, shard))
+            write_record(
+                folder, make_record(folder, shard=shard.name, identity=shard.identity, versions={})
+            )
+
+    return commit
+
+
+@pytest.fixture
+def attempt(run, shards):
+    """Begins an attempt at a shard and, if it has one, writes its end."""
+
+    def begin(key, outcome=None, detail=""):
+        started = attempts.begin(run.attempts, shards[key].name, device="cpu")
+        if outcome is not None:
+            started.end(outcome, detail)
+        return started
+
+    return begin

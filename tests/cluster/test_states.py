@@ -13,62 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from mtljobs.cluster.states import FAILED, RunState, ShardState, find_log, find_shard, read_states
+from mtljobs.cluster.states import FAILED, ShardState, read_states
 from mtljobs.errors import CorruptionError, UserError
 from mtljobs.ledger import attempts
-from mtljobs.ledger.attempts import AttemptState, read_attempts
+from mtljobs.ledger.attempts import read_attempts
 from mtljobs.ledger.files import read_json, replace_file, to_json
 from mtljobs.ledger.liveness import ProcessIdentity
 from mtljobs.ledger.paths import create_folder, result_folder
-from mtljobs.ledger.records import make_record, write_record
-from mtljobs.plan.frozen import read_newest
-from mtljobs.worker import log_file
-
-
-@pytest.fixture
-def run(submitted):
-    """A run of two cells that nobody has worked on."""
-    return submitted()
-
-
-@pytest.fixture
-def shards(run):
-    """The shards of the run's plan by a short name: stage, or phase, and what tells them apart."""
-    plan = read_newest(run)
-    dense, half = plan.cells
-    names = [*dense.shards[:2], *half.shards[1:4], *dense.shards[2:], *half.shards[4:]]
-    keys = ["segment", "dense", "train", "cut", "tune", "evaluate-dense", "explain-dense-0",
-            "explain-dense-1", "evaluate", "explain-0", "explain-1"]  # fmt: skip
-    by_name = {shard.name: shard for shard in plan.shards}
-    return {key: by_name[name] for key, name in zip(keys, names, strict=True)}
-
-
-@pytest.fixture
-def finish(run, workspace, shards):
-    """Commits results of shards, as their workers would."""
-
-    def commit(*keys):
-        for key in keys:
-            shard = shards[key]
-            folder = create_folder(result_folder(workspace, run, shard))
-            write_record(
-                folder, make_record(folder, shard=shard.name, identity=shard.identity, versions={})
-            )
-
-    return commit
-
-
-@pytest.fixture
-def attempt(run, shards):
-    """Begins an attempt at a shard and, if it has one, writes its end."""
-
-    def begin(key, outcome=None, detail=""):
-        started = attempts.begin(run.attempts, shards[key].name, device="cpu")
-        if outcome is not None:
-            started.end(outcome, detail)
-        return started
-
-    return begin
 
 
 @pytest.fixture
@@ -262,130 +213,12 @@ class TestRunState:
     def test_bad_ends_wait_for_somebody_to_look(self, shards, state, is_failed):
         assert ShardState(shards["dense"], state).is_failed == is_failed
 
-    def test_last_attempt_is_the_newest(self, shards):
-        assert ShardState(shards["dense"], "ready").last is None
-        older, newer = made_up("dense", "failed", 1), made_up("dense", "done", 1)
-        assert ShardState(shards["dense"], "done", (older, newer)).last is newer
-
-
-def made_up(shard, state, seconds):
-    return AttemptState(
-        shard=shard, number=1, state=state, detail="", started=1000.0, last_sign=1000.0 + seconds,
-        process=None, device="cpu", exit_code=None, signal=None,
-    )  # fmt: skip
-
-
-class TestTimeLeft:
-    @pytest.fixture
-    def left(self, run, shards):
-        """Seconds left where some shards are done after so many seconds, or in another state."""
-
-        def estimate(slots=1, **known):
-            known = {key.replace("_", "-"): value for key, value in known.items()}
-            states = {}
-            for key, shard in shards.items():
-                value = known.get(key, "ready")
-                is_done = not isinstance(value, str)
-                seconds = value if is_done else 77
-                name = "done" if is_done else value
-                attempt = made_up(shard.name, name, seconds)
-                states[shard.name] = ShardState(shard, name, () if name == "ready" else (attempt,))
-            state = RunState(run, run.plans / "0001.jsonl", read_newest(run), states)
-            return state.seconds_left(slots)
-
-        return estimate
-
-    def test_nothing_is_known_before_the_first_shard_is_done(self, left):
-        assert left() is None
-        assert left(dense="failed", train="running") is None
-
-    def test_stages_without_a_finished_shard_take_as_long_as_the_others(self, left):
-        # 10 s for each of the ten others.
-        assert left(segment=10) == 100
-
-    def test_each_stage_takes_its_own_mean(self, left):
-        # Left: 1 train of (20 + 40) / 2, then prune, 2 evaluate, 4 explain of (30 + 10) / 2.
-        assert left(segment=10, dense=20, train=40) == 30 + 7 * 20
-
-    def test_slots_share_the_work(self, left):
-        assert left(slots=2, segment=10) == 50
-        assert left(slots=0, segment=10) == 100
-
-    def test_failed_and_running_shards_are_still_to_be_done(self, left):
-        assert left(segment=10, dense="failed", train="running") == 100
-
-    def test_time_of_failed_attempts_says_nothing(self, left):
-        assert left(segment=10, dense="failed") == 100
-
-    def test_nothing_is_left_when_all_is_done(self, left, shards):
-        assert left(**{key.replace("-", "_"): 5 for key in shards}) == 0
-
-
-class TestFindShard:
-    def test_whole_name_or_its_beginning(self, run, shards):
-        state = read_states(run)
-        name = shards["evaluate"].name
-        assert find_shard(state, name) == find_shard(state, "evaluate-study-0.5") == name
-        assert find_shard(state, "red") == "reduce"
-
-    def test_beginning_of_several_names_is_refused_with_some_of_them(self, run, shards):
-        with pytest.raises(UserError) as caught:
-            find_shard(read_states(run), "explain")
-        assert "4 shards begin with 'explain', such as" in str(caught.value)
-        assert str(caught.value).count("explain-study-") == 3
-
-    def test_unknown_name_is_answered_with_near_ones(self, run, shards):
-        name = shards["evaluate"].name
-        with pytest.raises(UserError, match=f"no shard .*did you mean '{re.escape(name)}'"):
-            find_shard(read_states(run), name.replace("evaluate", "evalaute"))
-
-    def test_answer_to_an_unknown_name_stays_short_in_a_large_run(self, submitted):
-        seeds = ", ".join(map(str, range(50)))
-        large = submitted("large", ("seeds = [0]", f"seeds = [{seeds}]"))
-        with pytest.raises(UserError, match=r"and \d+ more\)") as caught:
-            find_shard(read_states(large), "zzz")
-        assert len(str(caught.value)) < 1000
-
-
-class TestFindLog:
-    @pytest.fixture
-    def logged(self, run, shards, attempt):
-        """Begins an attempt that leaves a log."""
-
-        def begin(key, outcome="failed", written_at=1000):
-            number = attempt(key, outcome).number
-            path = log_file(run, shards[key].name, number)
-            create_folder(path.parent)
-            path.write_text(f"{key} {number}\n")
-            os.utime(path, (written_at, written_at))
-
-        return begin
-
-    def test_last_attempt_of_a_shard_is_the_default(self, run, logged):
-        logged("evaluate")
-        logged("evaluate")
-        state = read_states(run)
-        assert find_log(state, "evaluate-study-0.5", None).read_text() == "evaluate 2\n"
-        assert find_log(state, "evaluate-study-0.5", 1).read_text() == "evaluate 1\n"
-
-    def test_shard_that_was_worked_on_last_is_the_default(self, run, logged):
-        logged("evaluate", written_at=3000)
-        logged("dense", written_at=2000)
-        (run.logs / "driver.log").write_text("the driver's own")
-        assert find_log(read_states(run), None, None).read_text() == "evaluate 1\n"
-
-    def test_run_without_any_log_says_so(self, run):
-        with pytest.raises(UserError, match="nothing has run yet in the run 'study'"):
-            find_log(read_states(run), None, None)
-
-    def test_missing_attempt_is_answered_with_those_there_are(self, run, logged):
-        logged("evaluate")
-        with pytest.raises(UserError, match=r"no log of attempt 7; attempts: \[1\]"):
-            find_log(read_states(run), "evaluate-study-0.5", 7)
-
-    def test_shard_that_never_ran_has_no_log(self, run):
-        with pytest.raises(UserError, match="no log of attempt 0; attempts: none"):
-            find_log(read_states(run), "evaluate-study-0.5", None)
+    def test_last_attempt_is_the_newest(self, run, shards, attempt):
+        name = shards["dense"].name
+        assert read_states(run).shards[name].last is None
+        attempt("dense", "failed")
+        attempt("dense", "preempted")
+        assert read_states(run).shards[name].last.number == 2
 
 
 def test_attempts_are_those_of_the_ledger(run, shards, attempt):

@@ -9,8 +9,10 @@ import pytest
 from pydantic import TypeAdapter
 
 from mtljobs.contracts import Shard
+from mtljobs.errors import GridError
 from mtljobs.ledger.paths import Workspace
 from mtljobs.plan.frozen import Plan
+from mtljobs.plan.grids import read_grid
 from mtljobs.plan.planning import everything, plan_grid
 from mtljobs.settings import Grid
 
@@ -70,3 +72,60 @@ def planned(workspace: Workspace, tmp_path: Path) -> Callable[..., Plan]:
 def of_stage() -> Callable[[Plan, str], list[Shard]]:
     """The shards of a plan that one stage computes, in the plan's order."""
     return lambda plan, stage: [shard for shard in plan.shards if shard.stage == stage]
+
+
+TEXT = """
+[[experiment]]
+name = "study"
+data = { name = "rooms", size = [32, 32], train = 16, test = 8 }
+model = { name = "segnet_mtan", width = 0.0625 }
+tasks = [{ name = "segmentation" }, { name = "depth", bins = 5 }]
+training = { iterations = 12, batch = 4 }
+pruning = { name = "netslim" }
+sparsities = [0, 0.5]
+seeds = [0]
+explain = { images = 4, superpixels = { name = "slic", n_segments = 20 } }
+
+[numerics]
+irof_batch = "auto"
+
+[resources]
+data = { desk = "../desk" }
+"""
+
+
+@pytest.fixture
+def grid_text() -> str:
+    """A grid as it stands in a file."""
+    return TEXT
+
+
+@pytest.fixture
+def grid_file(tmp_path: Path) -> Callable[..., Path]:
+    """Writes `grid_text`, with each `old` replaced by its `new`."""
+
+    def write(*changes: tuple[str, str]) -> Path:
+        text = TEXT
+        for old, new in changes:
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        path = tmp_path / "study.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def refusal() -> Callable[[Path], str]:
+    """What `read_grid` says of a file, less the path that it begins with."""
+
+    def read(path: Path) -> str:
+        with pytest.raises(GridError) as caught:
+            read_grid(path)
+        text = str(caught.value)
+        assert text.startswith(str(path))
+        assert "\n" not in text
+        return text.removeprefix(str(path)).removeprefix(": ")
+
+    return read
