@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.live import Live
 
 from mtljobs import __version__
+from mtljobs.cli.following import (
+    INCOMPLETE,
+    LOOK_S,
+    exit_code,
+    follow,
+    print_state,
+    queue,
+    wait_for,
+    work_on,
+)
 from mtljobs.cli.options import (
     DetachOption,
     ExecutorOption,
@@ -31,32 +37,24 @@ from mtljobs.cli.options import (
     parse_only,
 )
 from mtljobs.cli.show import (
-    LogLines,
     make_console,
     plan_values,
     print_plan,
-    print_results,
     print_runs,
-    render_state,
     run_values,
     shard_progress,
     state_values,
 )
-from mtljobs.cluster.local import LocalDriver, Watcher, cancel_run, is_driven, start_detached
-from mtljobs.cluster.queue import cancel_jobs, find_jobs
+from mtljobs.cluster.local import cancel_run
+from mtljobs.cluster.queue import cancel_jobs
 from mtljobs.cluster.runs import find_run, list_runs, propose, run_workspace
-from mtljobs.cluster.slurm import submit_run
-from mtljobs.cluster.states import RunState, find_log, find_shard, read_states
+from mtljobs.cluster.states import find_log, find_shard, read_states
 from mtljobs.cluster.submission import choose_executor, count_slots, freeze, require_compute
-from mtljobs.errors import MtljobsError, UserError
-from mtljobs.ledger.paths import RunFolder, open_workspace
+from mtljobs.errors import MtljobsError
+from mtljobs.ledger.paths import open_workspace
 from mtljobs.plan.datasets import write_info
 from mtljobs.settings.base import load
 from mtljobs.worker import execute
-
-FAILED, INCOMPLETE = 1, 3
-LOOK_S = 0.5
-QUEUE_LOOK_S = 10.0
 
 app = typer.Typer(
     name="mtljobs",
@@ -157,9 +155,9 @@ def submit(
     chosen = choose_executor(executor)
     freeze(proposal)
     if chosen == "slurm":
-        _queue(proposal.run, retry_failed=False)
+        queue(console, proposal.run, retry_failed=False)
     else:
-        _work_on(proposal.run, detach=detach, cpus=cpus, retry_failed=False)
+        work_on(console, proposal.run, detach=detach, cpus=cpus, retry_failed=False)
 
 
 @app.command()
@@ -173,9 +171,9 @@ def resume(
     """Go on with a run that was stopped; failed and killed shards are tried again."""
     found = find_run(run, open_workspace(workspace))
     if choose_executor(executor) == "slurm":
-        _queue(found, retry_failed=True)
+        queue(console, found, retry_failed=True)
     else:
-        _work_on(found, detach=detach, cpus=cpus, retry_failed=True)
+        work_on(console, found, detach=detach, cpus=cpus, retry_failed=True)
 
 
 @app.command()
@@ -194,10 +192,10 @@ def status(
     if as_json:
         _print_json(state_values(state, count_slots(state.plan, None)))
     elif console.is_terminal and state.running and not once:
-        state = _follow(found, until=lambda now: not now.running)
+        state = follow(console, found, until=lambda now: not now.running, look_s=LOOK_S)
     else:
-        _print_state(state, count_slots(state.plan, None))
-    raise typer.Exit(_exit_code(state))
+        print_state(console, state, count_slots(state.plan, None))
+    raise typer.Exit(exit_code(state))
 
 
 @app.command()
@@ -210,20 +208,7 @@ def wait(
 ) -> None:
     """Wait until a run is complete, or nothing works on it any more."""
     found = find_run(run, open_workspace(workspace))
-    deadline = time.monotonic() + (timeout_s if timeout_s is not None else float("inf"))
-    is_queued = bool(find_jobs(found))
-
-    def is_over(now: RunState) -> bool:
-        if is_queued:
-            return not find_jobs(found)
-        return now.is_complete or not (now.running or is_driven(found))
-
-    state = _follow(
-        found,
-        until=lambda now: is_over(now) or time.monotonic() > deadline,
-        look_s=QUEUE_LOOK_S if is_queued else LOOK_S,
-    )
-    raise typer.Exit(_exit_code(state))
+    raise typer.Exit(exit_code(wait_for(console, found, timeout_s=timeout_s)))
 
 
 @app.command("list")
@@ -283,7 +268,7 @@ def run_one(
     index = [other.name for other in state.plan.shards].index(name)
     with shard_progress(console) as shown:
         outcome = execute(state.plan_path, index, shown=shown)
-    console.print(f"{name}: {outcome}")
+    console.print(f"{name}: {'done before' if outcome == 'duplicate' else outcome}")
     raise typer.Exit(0 if outcome in {"done", "duplicate"} else INCOMPLETE)
 
 
@@ -310,82 +295,6 @@ def report(run: RunArgument = None, workspace: WorkspaceOption = None) -> None:
     from mtljobs.report import write_report  # noqa: PLC0415
 
     console.print(str(write_report(find_run(run, open_workspace(workspace)))))
-
-
-def _queue(run: RunFolder, *, retry_failed: bool) -> None:
-    """Hand a run to Slurm."""
-    jobs = submit_run(run, retry_failed=retry_failed)
-    console.print(
-        f"queued {run.name} as Slurm jobs {', '.join(jobs)}; follow it with `mtljobs status` or "
-        "`mtljobs wait`"
-        if jobs
-        else f"all that is left of {run.name} is in Slurm's queue already; see `mtljobs status`"
-    )
-
-
-def _work_on(run: RunFolder, *, detach: bool, cpus: int | None, retry_failed: bool) -> None:
-    """Drive a run on this machine to its end, and print what came out."""
-    if detach:
-        arguments = [argument for argument in sys.argv[1:] if argument != "--detach"]
-        log = start_detached(run, arguments)
-        console.print(f"working on {run.name} in the background; it writes to {log}")
-        return
-    slots = count_slots(read_states(run).plan, cpus)
-    with _watching(slots) as watch:
-        state = LocalDriver(run, slots=slots, retry_failed=retry_failed, watch=watch).drive()
-    if state.is_complete:
-        from mtljobs.report import write_report  # noqa: PLC0415
-
-        print_results(console, run, write_report(run))
-    else:
-        _print_state(state, slots)
-    raise typer.Exit(_exit_code(state))
-
-
-@contextmanager
-def _watching(slots: int) -> Iterator[Watcher]:
-    """A live table on a terminal, plain lines in a log."""
-    if not console.is_terminal:
-        yield LogLines(console)
-        return
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        yield lambda state: live.update(render_state(state, slots), refresh=True)
-
-
-def _follow(
-    run: RunFolder, *, until: Callable[[RunState], bool], look_s: float = LOOK_S
-) -> RunState:
-    state = read_states(run)
-    slots = count_slots(state.plan, None)
-    with _watching(slots) as watch, suppress(KeyboardInterrupt):
-        while not until(state):
-            watch(state)
-            time.sleep(look_s)
-            state = read_states(run)
-        watch(state)
-    _print_state(state, slots)
-    return state
-
-
-def _print_state(state: RunState, slots: int) -> None:
-    console.print(render_state(state, slots))
-    if state.is_complete or state.running or is_driven(state.run):
-        return
-    try:
-        waiting = len(find_jobs(state.run))
-    except UserError as error:
-        console.print(str(error))
-        return
-    if waiting:
-        console.print(f"{waiting} shards wait in Slurm's queue")
-    else:
-        console.print("nothing works on it; `mtljobs resume` goes on")
-
-
-def _exit_code(state: RunState) -> int:
-    if state.is_complete:
-        return 0
-    return FAILED if state.failed else INCOMPLETE
 
 
 def _print_json(values: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mtljobs.cli import app
+from mtljobs.cli import app, following
 from mtljobs.errors import UserError
 from mtljobs.plan.frozen import read_newest
 
@@ -17,7 +17,7 @@ def sbatch(tmp_path, monkeypatch):
     (folder / "sbatch").write_text("#!/bin/sh\nexit 1\n")
     (folder / "sbatch").chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.setattr(app, "submit_run", lambda run, *, retry_failed: ["7", "8"])
+    monkeypatch.setattr(following, "submit_run", lambda run, *, retry_failed: ["7", "8"])
 
 
 @pytest.mark.parametrize("executor", ["", "--executor auto", "--executor slurm"])
@@ -39,7 +39,7 @@ def asked(monkeypatch):
         found.append((run.name, retry_failed))
         return []
 
-    monkeypatch.setattr(app, "submit_run", submit_run)
+    monkeypatch.setattr(following, "submit_run", submit_run)
     return found
 
 
@@ -58,7 +58,7 @@ def test_submitting_again_leaves_failed_shards_and_what_is_queued(mtljobs, grid_
 
 def test_status_counts_what_is_queued(mtljobs, submitted, monkeypatch):
     submitted()
-    monkeypatch.setattr(app, "find_jobs", lambda run: {"one": "7", "two": "7"})
+    monkeypatch.setattr(following, "find_jobs", lambda run: {"one": "7", "two": "7"})
     answer = mtljobs("status")
     assert answer.code == 3
     assert "2 shards wait in Slurm's queue" in answer.out
@@ -70,7 +70,7 @@ def test_status_is_shown_also_where_the_queue_does_not_answer(mtljobs, submitted
         raise UserError("`squeue` failed")
 
     submitted()
-    monkeypatch.setattr(app, "find_jobs", refuse)
+    monkeypatch.setattr(following, "find_jobs", refuse)
     answer = mtljobs("status")
     assert answer.code == 3
     assert "run study" in answer.out
@@ -79,8 +79,8 @@ def test_status_is_shown_also_where_the_queue_does_not_answer(mtljobs, submitted
 
 def test_wait_ends_when_the_queue_is_empty(mtljobs, submitted, monkeypatch):
     queue = [{"one": "7"}, {"one": "7"}, {}, {}]
-    monkeypatch.setattr(app, "find_jobs", lambda run: queue.pop(0))
-    monkeypatch.setattr(app, "QUEUE_LOOK_S", 0.0)
+    monkeypatch.setattr(following, "find_jobs", lambda run: queue.pop(0))
+    monkeypatch.setattr(following, "QUEUE_LOOK_S", 0.0)
     submitted()
     assert mtljobs("wait").code == 3
     assert queue == []

@@ -1,0 +1,121 @@
+"""What commands do while a run goes on: work on it here, hand it to Slurm, follow it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from mtljobs.cli.show import LogLines, print_results, render_state
+from mtljobs.cluster.local import LocalDriver, Watcher, is_driven, start_detached
+from mtljobs.cluster.queue import find_jobs
+from mtljobs.cluster.slurm import submit_run
+from mtljobs.cluster.states import RunState, read_states
+from mtljobs.cluster.submission import count_slots
+from mtljobs.errors import UserError
+from mtljobs.ledger.paths import RunFolder
+
+FAILED, INCOMPLETE = 1, 3
+LOOK_S = 0.5
+QUEUE_LOOK_S = 10.0
+
+
+def queue(console: Console, run: RunFolder, *, retry_failed: bool) -> None:
+    """Hand a run to Slurm."""
+    jobs = submit_run(run, retry_failed=retry_failed)
+    console.print(
+        f"queued {run.name} as Slurm jobs {', '.join(jobs)}; follow it with `mtljobs status` or "
+        "`mtljobs wait`"
+        if jobs
+        else f"all that is left of {run.name} is in Slurm's queue already; see `mtljobs status`"
+    )
+
+
+def work_on(
+    console: Console, run: RunFolder, *, detach: bool, cpus: int | None, retry_failed: bool
+) -> None:
+    """Drive a run on this machine to its end, and print what came out."""
+    if detach:
+        arguments = [argument for argument in sys.argv[1:] if argument != "--detach"]
+        log = start_detached(run, arguments)
+        console.print(f"working on {run.name} in the background; it writes to {log}")
+        return
+    slots = count_slots(read_states(run).plan, cpus)
+    with _watching(console, slots) as watch:
+        state = LocalDriver(run, slots=slots, retry_failed=retry_failed, watch=watch).drive()
+    if state.is_complete:
+        from mtljobs.report import write_report  # noqa: PLC0415
+
+        print_results(console, run, write_report(run))
+    else:
+        print_state(console, state, slots)
+    raise typer.Exit(exit_code(state))
+
+
+@contextmanager
+def _watching(console: Console, slots: int) -> Iterator[Watcher]:
+    """A live table on a terminal, plain lines in a log."""
+    if not console.is_terminal:
+        yield LogLines(console)
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        yield lambda state: live.update(render_state(state, slots), refresh=True)
+
+
+def follow(
+    console: Console, run: RunFolder, *, until: Callable[[RunState], bool], look_s: float
+) -> RunState:
+    """Show how a run goes on until something is the case, or Ctrl-C; return how it stands then."""
+    state = read_states(run)
+    slots = count_slots(state.plan, None)
+    with _watching(console, slots) as watch, suppress(KeyboardInterrupt):
+        while not until(state):
+            watch(state)
+            time.sleep(look_s)
+            state = read_states(run)
+        watch(state)
+    print_state(console, state, slots)
+    return state
+
+
+def wait_for(console: Console, run: RunFolder, *, timeout_s: float | None) -> RunState:
+    """Follow a run until nothing works on it any more, or the time is over."""
+    deadline = time.monotonic() + (timeout_s if timeout_s is not None else float("inf"))
+    is_queued = bool(find_jobs(run))
+
+    def is_over(now: RunState) -> bool:
+        if time.monotonic() > deadline:
+            return True
+        if is_queued:
+            return not find_jobs(run)
+        return now.is_complete or not (now.running or is_driven(run))
+
+    return follow(console, run, until=is_over, look_s=QUEUE_LOOK_S if is_queued else LOOK_S)
+
+
+def print_state(console: Console, state: RunState, slots: int) -> None:
+    """Print how a run stands, and whether somebody works on it."""
+    console.print(render_state(state, slots))
+    if state.is_complete or state.running or is_driven(state.run):
+        return
+    try:
+        waiting = len(find_jobs(state.run))
+    except UserError as error:
+        console.print(str(error))
+        return
+    if waiting:
+        console.print(f"{waiting} shards wait in Slurm's queue")
+    else:
+        console.print("nothing works on it; `mtljobs resume` goes on")
+
+
+def exit_code(state: RunState) -> int:
+    """Of a command that was asked how a run stands."""
+    if state.is_complete:
+        return 0
+    return FAILED if state.failed else INCOMPLETE
