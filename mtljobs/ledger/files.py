@@ -47,10 +47,14 @@ def create_file(path: Path, content: bytes) -> bool:
 def _write_aside(path: Path, content: bytes, *, aside: Path | None) -> Path:
     name = f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.aside"
     unfinished = (aside or path.parent) / name
-    with unfinished.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with unfinished.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:  # half a file does not help a full disk
+        unfinished.unlink(missing_ok=True)
+        raise
     return unfinished
 
 
