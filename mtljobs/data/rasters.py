@@ -8,11 +8,12 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mtljobs.data.description import (
     AXES,
@@ -131,9 +132,11 @@ def _decode(path: Path, content: bytes, *, colours: bool = False) -> np.ndarray:
     try:
         values = _unpack(path, content, colours=colours)
     except DAMAGED as error:
+        # Pillow names the buffer that it was given, and its address.
+        reason = "no such image" if isinstance(error, UnidentifiedImageError) else error
         raise DataError(
-            f"{path} ({len(content)} bytes) cannot be read: {error}. It should be the PNG, JPEG or "
-            "NPY file that its name says; copy it again."
+            f"{path} ({len(content)} bytes) cannot be read: {reason}. It should be the PNG, "
+            "JPEG or NPY file that its name says; copy it again."
         ) from error
     if values.dtype.kind not in "buif" or not values.size:
         raise DataError(
@@ -145,7 +148,9 @@ def _decode(path: Path, content: bytes, *, colours: bool = False) -> np.ndarray:
 
 def _unpack(path: Path, content: bytes, *, colours: bool) -> np.ndarray:
     if path.suffix.lower() == ".npy":
-        return np.asarray(np.load(io.BytesIO(content), allow_pickle=False))
+        # Not np.load, which takes any other file for a pickle and says so.
+        read_array: Callable[..., np.ndarray] = np.lib.format.read_array
+        return read_array(io.BytesIO(content), allow_pickle=False)
     with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
         palette_or_print = image.mode in {"P", "PA", "LA", "CMYK", "YCbCr"}
         return np.asarray(image.convert("RGB") if colours and palette_or_print else image)
