@@ -8,7 +8,7 @@ from typing import Any
 
 import safetensors
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from mtljobs.ledger.records import require_intact
 from mtljobs.settings import build
@@ -21,7 +21,8 @@ def save_network(folder: Path, model: Any) -> None:
     """Write a network's weights, and the widths that rebuild it, to a folder."""
     state = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
     # One key: the order of several is not fixed, and equal networks are equal bytes.
-    save_file(state, folder / WEIGHTS, metadata={"widths": json.dumps(model.widths())})
+    content = save(state, metadata={"widths": json.dumps(model.widths())})
+    (folder / WEIGHTS).write_bytes(content)  # save_file raises no OSError where the disk is full
 
 
 def load_network(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from pathlib import Path
 
 import numpy as np
 
@@ -30,11 +32,18 @@ def run(work: Work) -> None:
         previews.append(np.round(np.moveaxis(image, 0, -1) * 255).astype(np.uint8))
         work.progress(index + 1, len(dataset), "images")
     counts = np.array([labels.max() + 1 for labels in segments], dtype=np.uint16)
-    np.save(work.output / "segments.npy", np.stack(segments).astype(np.uint16))
-    np.save(work.output / "n_segments.npy", counts)
+    _save(work.output / "segments.npy", np.stack(segments).astype(np.uint16))
+    _save(work.output / "n_segments.npy", counts)
     if info.preview_allowed:
-        np.save(work.output / "preview.npy", np.stack(previews))
+        _save(work.output / "preview.npy", np.stack(previews))
     (work.output / "images.json").write_text(json.dumps(info.splits["test"]), encoding="utf-8")
+
+
+def _save(path: Path, values: np.ndarray) -> None:
+    """Write a file by way of memory: np.save does not say that it was the disk that was full."""
+    content = io.BytesIO()
+    np.save(content, values)
+    path.write_bytes(content.getbuffer())
 
 
 def _check_room(segments: np.ndarray, image_id: str, room: int) -> None:
