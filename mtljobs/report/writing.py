@@ -16,6 +16,7 @@ from mtljobs.report.overlays import overlays
 from mtljobs.report.page import Drawing, Drawings, render_page
 from mtljobs.results import Tables, mean_curve, open_run, read_tables
 from mtljobs.results.tabulation import task_nodes
+from mtljobs.store.damage import naming_damage
 
 
 def write_report(run: RunFolder) -> Path:
@@ -28,10 +29,12 @@ def write_report(run: RunFolder) -> Path:
 
     Raises:
         UserError: The run has no store yet.
+        CorruptionError: Chunks of the store are not what was merged.
     """
     tree = open_run(run.root)
-    tables = read_tables(run, allow_partial=True)
-    drawings = draw(tree, tables)
+    with naming_damage(run):
+        tables = read_tables(run, allow_partial=True)
+        drawings = draw(tree, tables)
     create_folder(run.report)
     for drawing in drawings.all():
         replace_file(run.report / f"{drawing.name}.svg", drawing.svg)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from mtljobs.errors import InputMissing
+import logging
+
+from mtljobs.errors import CorruptionError, InputMissing
 from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.plan.frozen import read_newest
 from mtljobs.results import write_tables
 from mtljobs.settings.base import load
 from mtljobs.settings.store import Store
 from mtljobs.stages.work import Work
+from mtljobs.store.damage import naming_damage
 
 MERGE_WAIT_S = 600.0
+
+_log = logging.getLogger(__name__)
 
 
 def run(work: Work) -> None:
@@ -25,8 +30,9 @@ def reduce_run(run: RunFolder, workspace: Workspace, *, allow_partial: bool) -> 
         allow_partial: Average what there is, where planned items are missing.
 
     Raises:
-        InputMissing: Nothing was submitted yet, or commits were not what their records say: they
-            are quarantined, and their shards to be done again.
+        InputMissing: Nothing was submitted yet.
+        CorruptionError: Commits were not what their records say: they are quarantined, and their
+            shards to be done again; or chunks of the store are not what was merged.
         PartialRunError: Planned items are missing, and `allow_partial` is False.
     """
     plan = read_newest(run)
@@ -39,7 +45,14 @@ def reduce_run(run: RunFolder, workspace: Workspace, *, allow_partial: bool) -> 
         read_layouts=lambda: (read_newest(run) or plan).layouts,
         wait_s=MERGE_WAIT_S,
     )
+    for shard, reason in report.quarantined.items():
+        _log.warning("quarantined %s: %s", shard, reason)
     if report.quarantined and not allow_partial:
-        reasons = "; ".join(f"{shard}: {reason}" for shard, reason in report.quarantined.items())
-        raise InputMissing(f"quarantined, to be computed again by `mtljobs resume`: {reasons}")
-    write_tables(run, allow_partial=allow_partial)
+        shard, reason = next(iter(report.quarantined.items()))
+        raise CorruptionError(
+            f"{len(report.quarantined)} of the finished shards were not what their records say, "
+            f"such as {shard}: {reason}. They are in quarantine; `mtljobs resume "
+            f"{run.name}` computes them again; everything else is as it was."
+        )
+    with naming_damage(run):
+        write_tables(run, allow_partial=allow_partial)
