@@ -11,7 +11,8 @@ import xarray as xr
 from mtljobs.contracts import STATUS
 from mtljobs.errors import UserError
 
-MISSING = (0, 8)
+UNREADABLE = 8
+MISSING = (0, UNREADABLE)
 """Codes of `STATUS` that are no results: not run, input unreadable."""
 
 NOT_PLANNED = -1
@@ -19,6 +20,12 @@ NOT_PLANNED = -1
 
 Slot = tuple[str, float, int]
 """(experiment, sparsity, seed) of a cell."""
+
+
+_MENDING = (
+    " (first restore the files that the logs of the explain shards name, and remove these shards' "
+    "records from the run's ledger)"
+)
 
 
 class PartialRunError(UserError):
@@ -77,6 +84,7 @@ def refuse_partial(
     raise PartialRunError(
         f"{sum(missing.values())} of {np.count_nonzero(values != NOT_PLANNED)} items are missing "
         f"({', '.join(causes)}): {'; '.join(places[:5])}{more}. Averages would be over other "
-        "items than planned: `mtljobs resume` computes what is not run, --allow-partial averages "
-        "what is there and prints the counts."
+        "items than planned: `mtljobs resume` computes what is not run"
+        f"{_MENDING if (values == UNREADABLE).any() else ''}, --allow-partial averages what is "
+        "there and prints the counts."
     )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import io
-import zipfile
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,10 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtljobs.contracts import Faithfulness, Saliency, Task
-from mtljobs.errors import StopRequested
+from mtljobs.contracts import STATUS, Faithfulness, Saliency, Task
+from mtljobs.errors import DataError, StopRequested
 from mtljobs.explain.grad_cam import divide_by_max, upsample
-from mtljobs.ledger.files import replace_file
 from mtljobs.ledger.records import require_intact
 from mtljobs.settings import build
 from mtljobs.settings.base import restore
@@ -30,13 +28,50 @@ from mtljobs.stages.materials import (
 )
 from mtljobs.stages.results import CellWriter
 from mtljobs.stages.work import Work
+from mtljobs.training.checkpoint import load_checkpoint, save_checkpoint
+
+_log = logging.getLogger(__name__)
 
 ItemArrays = dict[str, np.ndarray]
 """Arrays of one image and task, along `group` first, under their names in the store."""
 
+ImageArrays = dict[str, ItemArrays]
+"""Task -> its arrays of one image."""
+
+
+NOTHING = {"order": 65535, "status": next(k for k, v in STATUS.items() if v == "input unreadable")}
+"""What stands for an image that cannot be read, where it is not NaN."""
+
 
 def run(work: Work) -> None:
-    """Write curves, orders, scores, maps and status of the shard's images."""
+    """Write curves, orders, scores, maps and status of the shard's images.
+
+    An image that cannot be read any more costs its own items alone, which get status 8.
+
+    Raises:
+        DataError: None of the images can be read.
+    """
+    spec = work.shard.spec
+    found = list(_explain_images(work))
+    readable = next((arrays for arrays in found if not isinstance(arrays, DataError)), None)
+    if readable is None:
+        raise DataError(f"none of the {len(found)} images of this shard can be read: {found[0]}")
+    done: list[ImageArrays] = []
+    for image_id, arrays in zip(spec["images"], found, strict=True):
+        if isinstance(arrays, DataError):
+            _log.warning("image %r gets the status 'input unreadable': %s", image_id, arrays)
+            done.append(_nothing(readable))
+        else:
+            done.append(arrays)
+    results = CellWriter(work)
+    for task, own in readable.items():
+        for name in own:
+            if name != "cam" or spec["maps"] == "native":
+                results.write_task(task, name, np.stack([image[task][name] for image in done]))
+
+
+def _explain_images(work: Work) -> Iterator[ImageArrays | DataError]:
+    """What was found on each image of the shard in order, or why it cannot be read."""
     spec = work.shard.spec
     device = apply_numerics(work)
     info = open_info(work)
@@ -51,23 +86,32 @@ def run(work: Work) -> None:
     )
     dataset = open_dataset(work, info, "test")
     segments = _open_segments(work)
-    done: list[dict[str, ItemArrays]] = []
-    for image_id in spec["images"]:
-        checkpoint = work.scratch / f"{len(done):05d}.npz"
+    for index, image_id in enumerate(spec["images"]):
+        checkpoint = work.scratch / f"{index:05d}.bin"
         arrays = _read_checkpoint(checkpoint)
         if arrays is None:
             if work.stop():
                 raise StopRequested(f"stopped before image {image_id!r}")
             position = info.splits["test"].index(image_id)
-            arrays = explainer.explain(dataset[position]["image"], segments[position])
+            try:
+                image = dataset[position]["image"]
+            except DataError as error:
+                yield error
+                continue
+            arrays = explainer.explain(image, segments[position])
             _write_checkpoint(checkpoint, arrays)
-        done.append(arrays)
-        work.progress(len(done), len(spec["images"]), "images")
-    results = CellWriter(work)
-    for task in tasks:
-        for name in done[0][task]:
-            if name != "cam" or spec["maps"] == "native":
-                results.write_task(task, name, np.stack([image[task][name] for image in done]))
+        yield arrays
+        work.progress(index + 1, len(spec["images"]), "images")
+
+
+def _nothing(like: ImageArrays) -> ImageArrays:
+    """The results of an image that cannot be read, in the shapes of another's."""
+    return {
+        task: {
+            name: np.full_like(values, NOTHING.get(name, np.nan)) for name, values in own.items()
+        }
+        for task, own in like.items()
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +130,7 @@ class Explainer:
     segments_max: int
     device: torch.device
 
-    def explain(self, image: np.ndarray, segments: np.ndarray) -> dict[str, ItemArrays]:
+    def explain(self, image: np.ndarray, segments: np.ndarray) -> ImageArrays:
         """All items of one image.
 
         Args:
@@ -164,26 +208,19 @@ def _open_segments(work: Work) -> np.ndarray:
     return segments
 
 
-def _write_checkpoint(path: Path, arrays: Mapping[str, ItemArrays]) -> None:
-    """Keep one image's results; a kill leaves no half file."""
-    flat = {
-        f"{task}/{name}": values for task, own in arrays.items() for name, values in own.items()
+def _write_checkpoint(path: Path, arrays: ImageArrays) -> None:
+    tensors = {
+        task: {name: torch.from_numpy(values) for name, values in own.items()}
+        for task, own in arrays.items()
     }
-    buffer = io.BytesIO()
-    np.savez(buffer, **flat)  # type: ignore[arg-type]
-    replace_file(path, buffer.getvalue())
+    save_checkpoint(path, tensors)
 
 
-def _read_checkpoint(path: Path) -> dict[str, ItemArrays] | None:
-    """What an earlier attempt kept of one image; None where it kept nothing that can be read."""
-    if not path.exists():
+def _read_checkpoint(path: Path) -> ImageArrays | None:
+    """What an earlier attempt kept of one image; None where it kept nothing that is intact."""
+    state = load_checkpoint(path)
+    if state is None:
         return None
-    arrays: dict[str, ItemArrays] = {}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            for key in file.files:
-                task, name = key.split("/")
-                arrays.setdefault(task, {})[name] = file[key]
-    except (OSError, ValueError, zipfile.BadZipFile):
-        return None
-    return arrays
+    return {
+        task: {name: tensor.numpy() for name, tensor in own.items()} for task, own in state.items()
+    }
