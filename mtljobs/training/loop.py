@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,9 @@ from mtljobs.contracts import (
     TrainingHook,
     Weighting,
 )
-from mtljobs.errors import StopRequested
+from mtljobs.errors import DataError, StopRequested
 from mtljobs.training.checkpoint import load_checkpoint, save_checkpoint
-from mtljobs.training.order import EpochBatches, EpochSamples
+from mtljobs.training.order import EpochBatches, EpochSamples, collate
 
 LOG_LINES = 200
 """About how many lines a training's history has."""
@@ -112,22 +112,23 @@ class Trainer:
 
         Raises:
             StopRequested: `stop` said so; the checkpoint holds everything up to here.
+            DataError: An image cannot be read; the checkpoint holds everything up to there.
         """
         state = load_checkpoint(checkpoint)
         if state is not None:
             self._restore(state)
-        device = next(self.model.parameters()).device
         self.model.train()
         saved_at = time.monotonic()
-        for batch in self._batches(loader_workers):
-            if stop():
-                save_checkpoint(checkpoint, self._state())
-                raise StopRequested(f"stopped before iteration {self.iteration}")
-            if time.monotonic() - saved_at >= checkpoint_every_s:
-                save_checkpoint(checkpoint, self._state())
-                saved_at = time.monotonic()
-            self._step({name: value.to(device) for name, value in batch.items()})
-            progress(self.iteration, self.iterations, "iterations")
+        try:
+            for batch in self._batches(loader_workers, stop):
+                if time.monotonic() - saved_at >= checkpoint_every_s:
+                    save_checkpoint(checkpoint, self._state())
+                    saved_at = time.monotonic()
+                self._step(batch)
+                progress(self.iteration, self.iterations, "iterations")
+        except (DataError, StopRequested):  # both between two steps, where the state is whole
+            save_checkpoint(checkpoint, self._state())
+            raise
         save_checkpoint(checkpoint, self._state())
         return self.history
 
@@ -164,7 +165,9 @@ class Trainer:
             self.history.append({"iteration": self.iteration, **means})
             self._window = {}
 
-    def _batches(self, workers: int) -> DataLoader[Batch]:
+    def _batches(self, workers: int, stop: StopFlag) -> Iterator[Batch]:
+        """Batches from the present iteration on, on the model's device, until told to stop."""
+        device = next(self.model.parameters()).device
         batches = EpochBatches(
             count=len(self.samples),
             batch=self.batch,
@@ -172,14 +175,21 @@ class Trainer:
             start=self.iteration,
             stop=self.iterations,
         )
-        return DataLoader(
+        loader: DataLoader[Batch | Exception] = DataLoader(
             self.samples,  # type: ignore[arg-type]
             batch_sampler=batches,
+            collate_fn=collate,
             num_workers=workers,
             # Not fork: this process has a thread that keeps the heartbeat.
             multiprocessing_context="forkserver" if workers else None,
             worker_init_fn=_ignore_signals,
         )
+        for batch in loader:
+            if stop():
+                raise StopRequested(f"stopped before iteration {self.iteration}")
+            if isinstance(batch, Exception):
+                raise batch
+            yield {name: value.to(device) for name, value in batch.items()}
 
     def _state(self) -> dict[str, Any]:
         return {

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from torch.utils.data import default_collate
 
-from mtljobs.contracts import Dataset, Sample
+from mtljobs.contracts import Batch, Dataset, Sample
 from mtljobs.data.augment import flip as flip_sample
+from mtljobs.errors import MtljobsError
 from mtljobs.settings import derive_seed
 
 Key = tuple[int, int]
@@ -60,9 +63,28 @@ class EpochSamples:
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, key: Key) -> Sample:
+    def __getitem__(self, key: Key) -> Sample | Exception:
+        """The sample of a key, or the error that making it raised.
+
+        Of an error that a loader process raises, torch makes its traceback the message, and keeps
+        the process: it hears no SIGTERM, and this process would wait for it for ever.
+        """
         epoch, index = key
-        sample = self.dataset[index]
+        try:
+            sample = self.dataset[index]
+        except MtljobsError as error:
+            return error
+        except Exception:
+            return RuntimeError(traceback.format_exc())
         if self.flip and derive_seed(self.seed, "flip", epoch, index) % 2:
             return flip_sample(sample)
         return sample
+
+
+def collate(samples: Sequence[Sample | Exception]) -> Batch | Exception:
+    """A batch of samples, or the first error among them."""
+    for sample in samples:
+        if isinstance(sample, Exception):
+            return sample
+    batch: Batch = default_collate(list(samples))
+    return batch
