@@ -53,6 +53,10 @@ class DataError(UserError):
     """A file of a data set is missing, unreadable, or holds what its description excludes."""
 
 
+class DivergedError(UserError):
+    """A training's losses are not finite: its settings lead nowhere."""
+
+
 class CorruptionError(MtljobsError):
     """Bytes on disk are not the bytes that were written: a checkpoint, a chunk, a record."""
 

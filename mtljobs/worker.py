@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from mtljobs.contracts import Progress, Shard
-from mtljobs.errors import InputMissing, MtljobsError, StopRequested
+from mtljobs.errors import InputMissing, MtljobsError, StopRequested, full_disk_advice
 from mtljobs.ledger import attempts, claims
 from mtljobs.ledger.commit import commit, new_staging
 from mtljobs.ledger.files import remove_tree
@@ -41,7 +41,10 @@ from mtljobs.stages.work import Work
 
 HEARTBEAT_S = 60.0
 LOGGED_EVERY_S = 5.0
-COMPUTING_PACKAGES = ("mtljobs", "numpy", "scikit-image", "torch", "torch-pruning", "zarr")
+COMPUTING_PACKAGES = (
+    "mtljobs", "numcodecs", "numpy", "pillow", "scikit-image", "scipy", "torch", "torch-pruning",
+    "torchvision", "zarr",
+)  # fmt: skip
 """Whose versions a record names; what is not installed is left out."""
 
 _log = logging.getLogger("mtljobs")
@@ -92,15 +95,23 @@ def execute(plan_path: Path, index: int, *, shown: Progress | None = None) -> st
         except InputMissing as event:
             outcome, detail = "waiting", str(event)
         except MtljobsError as error:
-            detail = str(error)
+            detail = " ".join([str(error), *getattr(error, "__notes__", [])])
             raise
-        except BaseException:
-            detail = traceback.format_exc()
+        except BaseException as error:
+            detail = full_disk_advice(error) or traceback.format_exc()
             raise
         finally:
-            attempt.end(outcome, detail)
             _log.info("%s %s", outcome, detail)
+            _end(attempt, outcome, detail)
     return outcome
+
+
+def _end(attempt: attempts.Attempt, outcome: attempts.Outcome, detail: str) -> None:
+    """Write the end; where even that fails, as on a full disk, the first error is the news."""
+    try:
+        attempt.end(outcome, detail)
+    except OSError:
+        _log.exception("the end of the attempt could not be written")
 
 
 def log_file(run: RunFolder, shard: str, attempt: int) -> Path:
@@ -109,10 +120,11 @@ def log_file(run: RunFolder, shard: str, attempt: int) -> Path:
 
 
 def thread_environment(shard: Shard) -> dict[str, str]:
-    """Environment variables that bind numerical libraries to the plan's number of threads."""
+    """Environment that numerical libraries read as they load: threads, and what cuBLAS may do."""
     threads = str(shard.spec.get("numerics", {}).get("threads", 1))
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLOSC_NTHREADS")
-    return dict.fromkeys(names, threads)
+    # Without a fixed workspace cuBLAS is not deterministic, and torch refuses to use it.
+    return dict.fromkeys(names, threads) | {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 
 
 def device_name() -> str:
@@ -138,8 +150,8 @@ class StopSignal:
 
     @contextmanager
     def installed(self) -> Iterator[None]:
-        """Listen to SIGTERM and SIGUSR2, the notice of a preemption or a time limit."""
-        numbers = (signal.SIGTERM, signal.SIGUSR2)
+        """Listen to SIGTERM and SIGUSR2 (preemption, time limit), Ctrl-C and a closed terminal."""
+        numbers = (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT, signal.SIGHUP)
         before = {number: signal.signal(number, self._hear) for number in numbers}
         try:
             yield
@@ -147,10 +159,17 @@ class StopSignal:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def ask(self) -> None:
+        """Ask this process to stop."""
+        self._asked = True
+
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
-        if os.getpid() == self._pid:
-            self._asked = True
+        del frame
+        if os.getpid() != self._pid:
+            return
+        if self._asked and number == signal.SIGINT:
+            raise KeyboardInterrupt  # a second Ctrl-C means it
+        self._asked = True
 
 
 @dataclass
@@ -173,7 +192,7 @@ class _Session:
         scratch = scratch_folder(self.workspace, self.run, self.shard)
         with ExitStack() as held:
             claim = self._claim(held)
-            held.enter_context(_heartbeat(self.attempt, claim))
+            held.enter_context(_heartbeat(self.attempt, claim, self.stop))
             if self.shard.stage == "reduce":
                 self._stage(create_folder(self.run.tables), scratch)
                 return "done"
@@ -181,8 +200,9 @@ class _Session:
             if find_record(self.workspace, self.run, self.shard) is None:
                 self._require_parents()
                 outcome = self._compute(scratch)
-            if claim is None or claim.renew():
-                remove_tree(scratch)
+            owns_scratch = claim is None or claim.renew()
+        if owns_scratch:  # after the claim in it was released
+            remove_tree(scratch)
         return outcome
 
     def _claim(self, held: ExitStack) -> claims.Claim | None:
@@ -206,12 +226,16 @@ class _Session:
         output = self._new_output()
         try:
             self._stage(output, create_folder(scratch))
-        except BaseException:
-            remove_tree(output)
+            return self._commit(output)
+        except Exception:
             # Another attempt at the same shard may have finished, and taken the scratch along.
             if find_record(self.workspace, self.run, self.shard) is not None:
                 return "duplicate"
             raise
+        finally:
+            remove_tree(output)
+
+    def _commit(self, output: Path) -> attempts.Outcome:
         record = make_record(
             output,
             shard=self.shard.name,
@@ -262,15 +286,21 @@ def software_versions() -> dict[str, str]:
 
 
 @contextmanager
-def _heartbeat(attempt: attempts.Attempt, claim: claims.Claim | None) -> Iterator[None]:
+def _heartbeat(
+    attempt: attempts.Attempt, claim: claims.Claim | None, stop: StopSignal
+) -> Iterator[None]:
     """Renew attempt and claim each minute, in a thread: a stage may be busy for longer."""
     over = threading.Event()
 
     def beat() -> None:
         while not over.wait(HEARTBEAT_S):
-            attempt.beat()
-            if claim is not None and not claim.renew():
-                _log.warning("the claim was taken over; whoever commits first counts")
+            try:
+                attempt.beat()
+                if claim is not None and not claim.renew():
+                    _log.warning("the claim was taken over: stopping")
+                    stop.ask()
+            except OSError as error:  # a file system that fails now may answer in a minute
+                _log.warning("no sign of life written: %s", error)
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
     thread.start()

@@ -35,6 +35,7 @@ def run(work: Work) -> None:
     info = open_info(work)
     tasks = open_tasks(work, info)
     model = _starting_point(work, tasks, device)
+    torch.manual_seed(derive_seed(spec["seed"], f"{spec['phase']} draws"))
     pruner = open_pruner(spec["method"])
     trainer = build(
         restore(Training, spec["training"]),

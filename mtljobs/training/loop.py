@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from mtljobs.contracts import (
     TrainingHook,
     Weighting,
 )
-from mtljobs.errors import DataError, StopRequested
+from mtljobs.errors import DataError, DivergedError, StopRequested
 from mtljobs.training.checkpoint import load_checkpoint, save_checkpoint
 from mtljobs.training.order import EpochBatches, EpochSamples, collate
 
@@ -113,6 +114,7 @@ class Trainer:
         Raises:
             StopRequested: `stop` said so; the checkpoint holds everything up to here.
             DataError: An image cannot be read; the checkpoint holds everything up to there.
+            DivergedError: A loss is not finite any more.
         """
         state = load_checkpoint(checkpoint)
         if state is not None:
@@ -162,6 +164,11 @@ class Trainer:
         if self.iteration % window == 0 or self.iteration == self.iterations:
             steps = self.iteration % window or window
             means = {name: total / steps for name, total in self._window.items()}
+            if not all(math.isfinite(mean) for mean in means.values()):
+                raise DivergedError(
+                    f"the training diverged: mean losses {means} before iteration "
+                    f"{self.iteration}. Lower training.learning_rate, and submit to another run."
+                )
             self.history.append({"iteration": self.iteration, **means})
             self._window = {}
 
@@ -183,6 +190,8 @@ class Trainer:
             # Not fork: this process has a thread that keeps the heartbeat.
             multiprocessing_context="forkserver" if workers else None,
             worker_init_fn=_ignore_signals,
+            # Of its own: a loader that starts again, after a resume, draws from nobody else's.
+            generator=torch.Generator(),
         )
         for batch in loader:
             if stop():
@@ -198,6 +207,7 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "hooks": [hook.state_dict() for hook in self.hooks],
             "generator": torch.get_rng_state(),
+            "device_generators": torch.cuda.get_rng_state_all(),
             "history": self.history,
             "window": self._window,
         }
@@ -209,6 +219,7 @@ class Trainer:
         for hook, values in zip(self.hooks, state["hooks"], strict=True):
             hook.load_state_dict(values)
         torch.set_rng_state(state["generator"])
+        torch.cuda.set_rng_state_all(state["device_generators"])
         self.history = list(state["history"])
         self._window = dict(state["window"])
 

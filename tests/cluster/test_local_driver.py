@@ -170,7 +170,7 @@ def test_workers_outlive_a_killed_driver_and_a_second_submit_computes_nothing_tw
         "train": 1,
         "evaluate": 1,
         "explain": 1,
-        "reduce": 2,
+        "reduce": 1,
     }
 
 

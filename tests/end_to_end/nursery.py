@@ -12,6 +12,7 @@ worker, per stage, and the number of attempts.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal

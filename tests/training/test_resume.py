@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from mtljobs.contracts import DatasetInfo
-from mtljobs.errors import StopRequested
+from mtljobs.errors import DivergedError, StopRequested
 from mtljobs.settings import build
 from mtljobs.settings.data import Rooms
 from mtljobs.settings.tasks import Depth, Normals
@@ -25,11 +25,13 @@ TRAINING = Training(iterations=9, batch=4, learning_rate=1e-2, decay_every=3, fl
 
 
 class TwoHeads(nn.Module):
-    """Batch norm keeps statistics and Adam keeps moments: both must survive."""
+    """Batch norm keeps statistics, Adam moments, dropout draws: all must survive."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.shared = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
+        self.shared = nn.Sequential(
+            nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.3)
+        )
         self.heads = nn.ModuleDict({"depth": nn.Conv2d(4, 1, 1), "normals": nn.Conv2d(4, 3, 1)})
 
     def forward(self, images: torch.Tensor, tasks: tuple[str, ...]) -> dict[str, torch.Tensor]:
@@ -125,3 +127,16 @@ def test_learning_rate_halves_every_decay_and_starts_there_after_a_resume() -> N
     for trainer.iteration in (0, 2, 3, 8):
         rates.append(trainer._rate())
     np.testing.assert_allclose(rates, [1e-2, 1e-2, 5e-3, 2.5e-3])
+
+
+def test_diverged_training_says_so_instead_of_leaving_a_network_of_nan(tmp_path: Path) -> None:
+    trainer = make_trainer()
+    trainer.learning_rate = 1e30
+    with pytest.raises(DivergedError, match=r"Lower training\.learning_rate"):
+        trainer.run(
+            checkpoint=tmp_path / "checkpoint",
+            checkpoint_every_s=1e9,
+            loader_workers=0,
+            stop=lambda: False,
+            progress=lambda done, total, what: None,
+        )
