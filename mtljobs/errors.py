@@ -79,8 +79,8 @@ def full_disk_advice(error: BaseException) -> str | None:
         return None
     place = f" for {error.filename}" if error.filename else ""
     return (
-        f"{error.strerror}{place}: make room on that disk, or raise the quota, and run `mtljobs "
-        "resume`. It goes on from the last checkpoint; what was finished is not touched."
+        f"{error.strerror}{place}: make room where the workspace lies, or raise its quota, and "
+        "run `mtljobs resume`. It goes on from the last checkpoint; what is finished stays."
     )
 
 

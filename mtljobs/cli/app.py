@@ -50,7 +50,7 @@ from mtljobs.cluster.queue import cancel_jobs
 from mtljobs.cluster.runs import find_run, list_runs, propose, run_workspace
 from mtljobs.cluster.states import find_log, find_shard, read_states
 from mtljobs.cluster.submission import choose_executor, count_slots, freeze, require_compute
-from mtljobs.errors import MtljobsError
+from mtljobs.errors import MtljobsError, full_disk_advice
 from mtljobs.ledger.paths import open_workspace
 from mtljobs.plan.datasets import write_info
 from mtljobs.settings.base import load
@@ -82,6 +82,12 @@ def main() -> None:
     except MtljobsError as error:
         errors.print("\n".join([str(error), *getattr(error, "__notes__", [])]), style="red")
         sys.exit(error.exit_code)
+    except OSError as error:
+        advice = full_disk_advice(error)
+        if advice is None:
+            raise
+        errors.print(advice, style="red")
+        sys.exit(MtljobsError.exit_code)
 
 
 @app.callback(invoke_without_command=True)
