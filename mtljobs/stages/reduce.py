@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from mtljobs.errors import CorruptionError, InputMissing
+from mtljobs.ledger.commit import sweep_run, sweep_shared
 from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.plan.frozen import read_newest
 from mtljobs.results import write_tables
@@ -45,6 +46,8 @@ def reduce_run(run: RunFolder, workspace: Workspace, *, allow_partial: bool) -> 
         read_layouts=lambda: (read_newest(run) or plan).layouts,
         wait_s=MERGE_WAIT_S,
     )
+    sweep_run(run)
+    sweep_shared(workspace)
     for shard, reason in report.quarantined.items():
         _log.warning("quarantined %s: %s", shard, reason)
     if report.quarantined and not allow_partial:

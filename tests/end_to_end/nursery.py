@@ -3,11 +3,11 @@
 A fork starts in 18 ms where a new interpreter with torch takes seconds. Run as a program of its
 own, as the test process has threads that a fork would lose.
 
-    python nursery.py GRID FOLDER KILLS SEED
+    python nursery.py GRID FOLDER EARLY_KILLS SEED
 
 computes the grid in FOLDER/quiet, undisturbed, and in FOLDER/killed, where workers are killed at
 any moment of the time that the first run took. Prints one JSON line: kills that hit a living
-worker, per stage, and the number of attempts.
+worker, per shard.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from mtljobs import worker
@@ -41,17 +42,23 @@ WARM = (
 
 
 class Nursery:
-    """Drives a run with workers that it kills at random instructions until enough have died."""
+    """Drives a run with workers that it kills at random instructions.
+
+    Args:
+        early_kills: Workers of every shard that die in the first half of their work, for certain;
+            after them one more, if it has not ended by then, at any moment.
+        usual_s: How long a shard takes.
+    """
 
     def __init__(
-        self, plan_path: Path, *, kills: dict[str, int], longest_s: dict[str, float], seed: int
+        self, plan_path: Path, *, early_kills: int, usual_s: Mapping[str, float], seed: int
     ) -> None:
         self.plan_path = plan_path
-        self.kills_left = kills
-        self.longest_s = longest_s
+        self.early_kills = early_kills
+        self.usual_s = usual_s
         self.random = random.Random(seed)
         self.killed: Counter[str] = Counter()
-        self.attempts = 0
+        self.attempts: Counter[str] = Counter()
         self.alive: dict[int, tuple[str, float | None]] = {}
 
     def drive(self, run: RunState) -> None:
@@ -74,11 +81,11 @@ class Nursery:
                 self._fork(index, shard.name)
 
     def _fork(self, index: int, name: str) -> None:
-        self.attempts += 1
-        stage = name.split("-", maxsplit=1)[0]
+        latest = 0.5 if self.attempts[name] < self.early_kills else 1.2
         dies_at = None
-        if self.kills_left.get(stage, 0) > 0:
-            dies_at = time.monotonic() + self.random.uniform(0, self.longest_s[stage])
+        if self.attempts[name] <= self.early_kills and name in self.usual_s:
+            dies_at = time.monotonic() + self.random.uniform(0, latest * self.usual_s[name])
+        self.attempts[name] += 1
         pid = os.fork()
         if pid == 0:
             self._work(index)
@@ -93,29 +100,32 @@ class Nursery:
         os._exit(0)
 
     def _tend(self) -> None:
-        for pid, (name, dies_at) in list(self.alive.items()):
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                del self.alive[pid]
-                if os.WIFEXITED(status) and os.WEXITSTATUS(status):
-                    raise SystemExit(f"the worker of {name} failed")
-            elif dies_at is not None and time.monotonic() >= dies_at:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-                del self.alive[pid]
-                self.kills_left[name.split("-")[0]] -= 1
-                self.killed[name.split("-")[0]] += 1
-        time.sleep(0.002)
+        """Wait until a worker ends or is killed; looking at the run takes longer than some live."""
+        before = len(self.alive)
+        while len(self.alive) == before:
+            for pid, (name, dies_at) in list(self.alive.items()):
+                self._tend_one(pid, name, dies_at)
+            time.sleep(0.001)
+
+    def _tend_one(self, pid: int, name: str, dies_at: float | None) -> None:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            del self.alive[pid]
+            if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+                raise SystemExit(f"the worker of {name} failed")
+        elif dies_at is not None and time.monotonic() >= dies_at:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            del self.alive[pid]
+            self.killed[name] += 1
 
 
-def longest_times(run: RunFolder) -> dict[str, float]:
-    """Seconds that the longest attempt of each stage took."""
-    longest: dict[str, float] = {}
-    for shard, attempts in read_attempts(run.attempts).items():
-        stage = shard.split("-")[0]
-        seconds = max(attempt.last_sign - attempt.started for attempt in attempts)
-        longest[stage] = max(longest.get(stage, 0.0), seconds)
-    return longest
+def usual_times(run: RunFolder) -> dict[str, float]:
+    """Seconds that each shard took."""
+    return {
+        shard: attempts[-1].last_sign - attempts[-1].started
+        for shard, attempts in read_attempts(run.attempts).items()
+    }
 
 
 def main() -> None:
@@ -124,16 +134,16 @@ def main() -> None:
     for implementation in WARM:
         load(f"mtljobs.{implementation}")
     quiet = propose(grid, workspace=open_workspace(Path(folder, "quiet")))
-    Nursery(freeze(quiet), kills={}, longest_s={}, seed=0).drive(read_states(quiet.run))
+    Nursery(freeze(quiet), early_kills=0, usual_s={}, seed=0).drive(read_states(quiet.run))
     killed = propose(grid, workspace=open_workspace(Path(folder, "killed")))
     nursery = Nursery(
         freeze(killed),
-        kills=dict.fromkeys(STAGES, -(-int(kills) // len(STAGES))),
-        longest_s=longest_times(quiet.run),
+        early_kills=int(kills),
+        usual_s=usual_times(quiet.run),
         seed=int(seed),
     )
     nursery.drive(read_states(killed.run))
-    print(json.dumps({"killed": nursery.killed, "attempts": nursery.attempts}))
+    print(json.dumps(nursery.killed))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 NURSERY = Path(__file__).with_name("nursery.py")
-KILLS = 30
+EARLY_KILLS = 3
+"""Per shard; one more may follow at any later moment."""
 SEED = int(os.environ.get("MTLJOBS_KILL_SEED", "1"))
 
 
@@ -19,15 +20,17 @@ def test_pipeline_killed_at_random_moments_leaves_the_bytes_of_an_undisturbed_ru
 ) -> None:
     print(f"kill times from seed {SEED}; set MTLJOBS_KILL_SEED for others")
     nursery = subprocess.run(
-        [sys.executable, str(NURSERY), "smoke", str(tmp_path), str(KILLS), str(SEED)],
+        [sys.executable, str(NURSERY), "smoke", str(tmp_path), str(EARLY_KILLS), str(SEED)],
         capture_output=True,
         text=True,
         check=False,
     )
     assert nursery.returncode == 0, nursery.stderr
-    counts = json.loads(nursery.stdout.splitlines()[-1])
-    assert sum(counts["killed"].values()) >= 25
-    assert set(counts["killed"]) == {"segment", "train", "prune", "evaluate", "explain", "reduce"}
+    killed: dict[str, int] = json.loads(nursery.stdout.splitlines()[-1])
+    print(f"{sum(killed.values())} kills: {killed}")
+    assert sum(killed.values()) >= 25
+    stages = {shard.split("-")[0] for shard in killed}
+    assert stages == {"segment", "train", "prune", "evaluate", "explain", "reduce"}
     stores = [tmp_path / name / "smoke" / "store.zarr" for name in ("quiet", "killed")]
     assert_same_tree(*stores)
     for left in ("committed", "staging", "work"):
