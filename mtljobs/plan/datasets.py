@@ -10,7 +10,7 @@ from mtljobs.contracts import DatasetInfo
 from mtljobs.errors import GridError
 from mtljobs.ledger.files import replace_file, to_json
 from mtljobs.ledger.paths import Workspace, create_folder
-from mtljobs.settings.data import DataChoice, Rooms
+from mtljobs.settings.data import DataChoice, Synthetic
 
 
 def info_path(workspace: Workspace, dataset_id: str) -> Path:
@@ -52,7 +52,7 @@ def dataset_info(choice: DataChoice, workspace: Workspace) -> DatasetInfo:
     Raises:
         GridError: The set must be prepared first.
     """
-    if isinstance(choice, Rooms):
+    if isinstance(choice, Synthetic):
         return choice.info()
     path = info_path(workspace, choice.id)
     if not path.is_file():

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from mtljobs.contracts import DatasetInfo, Split
 from mtljobs.settings.base import DECLARED, canonical, digest
+
+
+@runtime_checkable
+class Synthetic(Protocol):
+    """A data set that is computed: its settings alone say what it holds."""
+
+    def info(self) -> DatasetInfo:
+        """What a plan may know."""
+        ...
+
 
 Size = tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
 """(rows, columns) in pixels of the images that the network sees."""

@@ -56,6 +56,9 @@ class SLIC:
     compactness: Annotated[float, Field(gt=0)] = 10.0
 
 
+SuperpixelsChoice = SLIC
+
+
 @dataclass(**DECLARED)
 class IROF:
     """Iterative removal of features: the score while superpixels are greyed out, best first.
@@ -72,6 +75,9 @@ class IROF:
 
     name: Literal["irof"]
     epsilon: Annotated[float, Field(gt=0)] = 1e-6
+
+
+FaithfulnessChoice = IROF
 
 
 @dataclass(**DECLARED)
@@ -92,8 +98,8 @@ class Explain:
     images: Annotated[int, Field(ge=1)]
     block: Annotated[int, Field(ge=1)] | None = None
     saliency: SaliencyChoice = GradCAM(name="grad_cam")
-    superpixels: SLIC = SLIC(name="slic")
-    faithfulness: IROF = IROF(name="irof")
+    superpixels: SuperpixelsChoice = SLIC(name="slic")
+    faithfulness: FaithfulnessChoice = IROF(name="irof")
     segments_max: Annotated[int, Field(ge=2, le=65_535)] | None = None
     maps: Literal["native", "scores"] = "native"
     previews: Annotated[int, Field(ge=0)] = 4

@@ -18,7 +18,7 @@ from mtljobs.explain.grad_cam import divide_by_max, upsample
 from mtljobs.ledger.records import require_intact
 from mtljobs.settings import build
 from mtljobs.settings.base import restore
-from mtljobs.settings.explain import IROF, GradCAM
+from mtljobs.settings.explain import FaithfulnessChoice, SaliencyChoice
 from mtljobs.stages.materials import (
     apply_numerics,
     open_dataset,
@@ -79,8 +79,10 @@ def _explain_images(work: Work) -> Iterator[ImageArrays | DataError]:
     explainer = Explainer(
         model=open_network(work, "network", tasks, device).requires_grad_(False),
         tasks=tasks,
-        saliency=build(restore(GradCAM, spec["saliency"])),
-        faithfulness=build(restore(IROF, spec["faithfulness"]), batch=spec["irof_batch"]),
+        saliency=build(restore(SaliencyChoice, spec["saliency"])),
+        faithfulness=build(
+            restore(FaithfulnessChoice, spec["faithfulness"]), batch=spec["irof_batch"]
+        ),
         segments_max=spec["segments_max"],
         device=device,
     )

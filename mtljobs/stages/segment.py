@@ -11,7 +11,7 @@ import numpy as np
 from mtljobs.errors import GridError, StopRequested
 from mtljobs.settings import build
 from mtljobs.settings.base import restore
-from mtljobs.settings.explain import SLIC
+from mtljobs.settings.explain import SuperpixelsChoice
 from mtljobs.stages.materials import apply_numerics, open_dataset, open_info
 from mtljobs.stages.work import Work
 
@@ -21,7 +21,7 @@ def run(work: Work) -> None:
     apply_numerics(work)
     info = open_info(work)
     dataset = open_dataset(work, info, "test")
-    method = build(restore(SLIC, work.shard.spec["superpixels"]))
+    method = build(restore(SuperpixelsChoice, work.shard.spec["superpixels"]))
     segments, previews = [], []
     for index, image_id in enumerate(info.splits["test"]):
         if work.stop():
