@@ -11,7 +11,7 @@ IN_PARALLEL := --numprocesses 2 --dist loadfile
 # Pythons besides .venv's own, and the rooms that a login node has: their tests need no torch.
 LIGHT_PYTHONS := 3.12 3.13
 LIGHT_TESTS = $(wildcard $(addprefix tests/,light contracts/test_settings.py \
-    settings plan ledger store results cluster report))
+    settings golden plan ledger store results cluster report cli))
 
 help:
 	@sed -n 's/^## //p' Makefile

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mtljobs.data.geometry import Camera
+from mtljobs.data.room.scene import Scene, View
 from mtljobs.data.room.shapes import Box
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
-
-    from mtljobs.data.geometry import Camera
-    from mtljobs.data.room.scene import Scene, View
 
 NEAREST = 1e-3
 """Metres; a face closer to a ray's start is the one that it starts from."""

@@ -11,12 +11,11 @@ import numpy as np
 from mtljobs.data.geometry import Camera
 from mtljobs.data.room.light import illuminate
 from mtljobs.data.room.rays import Hits, camera_axes, cast
+from mtljobs.data.room.scene import Scene
 from mtljobs.data.room.surfaces import GLOWING, PATTERNS, Patch, paint_points
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
-
-    from mtljobs.data.room.scene import Scene
 
 SHELL_LABELS = ("wall", "wall", "wall", "wall", "floor", "ceiling")
 """Class names of `Scene.shell`."""
