@@ -207,7 +207,7 @@ class TestRunState:
 
     @pytest.mark.parametrize(
         ("state", "is_failed"),
-        [(state, True) for state in FAILED]
+        [(state, True) for state in sorted(FAILED)]
         + [(state, False) for state in ("preempted", "waiting", "cancelled", "done", "running")],
     )
     def test_bad_ends_wait_for_somebody_to_look(self, shards, state, is_failed):
