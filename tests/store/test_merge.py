@@ -15,6 +15,7 @@ from mtljobs.contracts import ExperimentLayout
 from mtljobs.errors import InputMissing, StaleSlotError
 from mtljobs.ledger import claims
 from mtljobs.ledger.commit import commit, new_staging
+from mtljobs.ledger.files import read_json, to_json
 from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.ledger.records import make_record, read_record
 from mtljobs.store.merge import MergeReport
@@ -239,6 +240,10 @@ def test_a_merge_that_was_replaced_while_it_slept_stops(
 
     def sleep_and_lose() -> Layouts:
         (claim,) = run.merging.glob("*.json")
+        holder = read_json(claim) | {
+            "host": "another"
+        }  # here, a process that sleeps is seen to live
+        claim.write_bytes(to_json(holder))
         os.utime(claim, (time.time() - 360, time.time() - 360))
         assert claims.acquire(run.merging) is not None
         return layouts
