@@ -221,7 +221,12 @@ def wait(
 def show_runs(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """List the runs of the workspace."""
     place = open_workspace(workspace)
-    states = [read_states(run) for run in list_runs(place)]
+    states = []
+    for run in list_runs(place):
+        try:
+            states.append(read_states(run))
+        except MtljobsError as error:  # one broken run hides no other
+            errors.print(f"{run.name}: {error}")
     if as_json:
         _print_json([run_values(state) for state in states])
     else:

@@ -154,6 +154,17 @@ class TestList:
         (workspace.root / "a" / "plans").mkdir(parents=True)
         assert [run["run"] for run in mtljobs("list --json").json] == ["b"]
 
+    def test_broken_record_of_one_run_is_named_and_hides_no_other(self, mtljobs, submitted, finish):
+        run = submitted("a")
+        submitted("b")
+        finish(run, "evaluate")
+        broken = next(run.committed.glob("evaluate*/record.json"))
+        broken.write_text("{")
+        answer = mtljobs("list --json")
+        assert [run["run"] for run in answer.json] == ["b"]
+        assert "a: " in answer.err
+        assert str(broken) in answer.err
+
 
 class TestLogs:
     @pytest.fixture
