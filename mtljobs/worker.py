@@ -215,12 +215,11 @@ class _Session:
         return claim
 
     def _require_parents(self) -> None:
-        parents = {
-            shard.name: shard for shard in self.plan.shards if shard.name in self.shard.parents
-        }
-        for name, parent in parents.items():
+        for parent in self.plan.shards:
+            if parent.name not in self.shard.parents:
+                continue
             if find_record(self.workspace, self.run, parent) is None:
-                raise InputMissing(f"{name} is not done yet")
+                raise InputMissing(f"{parent.name} is not done yet")
 
     def _compute(self, scratch: Path) -> attempts.Outcome:
         output = self._new_output()
