@@ -102,18 +102,24 @@ class ChannelGroup:
 class Phase:
     """One step of a recipe: what makes a network from its parent.
 
+    The first phase of a recipe has no parent and starts from an initialisation.
+
     Attributes:
-        kind: "train" starts from an initialisation, "cut" removes weights, "tune" trains on.
+        kind: "train" teaches a network from the beginning, "cut" removes weights, "tune" trains a
+            network on that has been trained.
         method: Canonical settings of the pruning method as far as this phase depends on them, the
             rest at their defaults; None where it does not depend on the method.
-        sparsity: What a cut aims at, in [0, 1); None elsewhere.
-        iterations: Length of a train or tune phase; None: as `training.iterations` says.
+        sparsity: What a cut, or a training that prunes as it goes, aims at, in [0, 1); None
+            elsewhere.
+        iterations: Length of a train or tune phase; None: as `training` says.
+        learning_rate: Of a train or tune phase at its start; None: as `training` says.
     """
 
     kind: PhaseKind
     method: Mapping[str, Any] | None = None
     sparsity: float | None = None
     iterations: int | None = None
+    learning_rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -318,6 +324,8 @@ class Task(Protocol):
 class Model(Protocol):
     """A network (`nn.Module`) that computes the tasks that it is asked for, and no other.
 
+    Modules that belong to one task alone lie under `branches.<task>`; all others are shared.
+
     Attributes:
         tasks: All that it was built for.
     """
@@ -327,7 +335,10 @@ class Model(Protocol):
     def __call__(
         self, images: Float[Tensor, "image channel row column"], tasks: Sequence[str]
     ) -> dict[str, Float[Tensor, "image channel row column"]]:
-        """Raw predictions of the tasks asked for: logits, depths, unit vectors."""
+        """Raw predictions of the tasks asked for: logits, depths, unit vectors.
+
+        Rows and columns are the model's own, which may be coarser than the images'.
+        """
         ...
 
     def widths(self) -> dict[str, int]:
@@ -336,6 +347,10 @@ class Model(Protocol):
 
     def norms(self) -> dict[str, tuple[nn.BatchNorm2d, ...]]:
         """Batch norms behind each channel group's producers; those of followers are left out."""
+        ...
+
+    def feature_maps(self) -> dict[str, tuple[nn.Module, ...]]:
+        """Modules whose outputs are what each channel group's producers give, after the ReLU."""
         ...
 
     def traceable(self) -> AbstractContextManager[None]:
@@ -349,14 +364,18 @@ class Step:
 
     Attributes:
         iteration: Count of optimiser steps before this one.
+        epoch: Count of whole passes over the images before this one.
         learning_rate: In force for this step.
         losses: Computes the losses per task of this step's batch again, with the weights as they
-            are.
+            are: a mapping for each part of the batch, one after the other, so that a part's graph
+            may be freed before the next is made. There is one part unless the training
+            accumulates gradients over several; all are of the same size.
     """
 
     iteration: int
+    epoch: int
     learning_rate: float
-    losses: Callable[[], Mapping[str, Tensor]]
+    losses: Callable[[], Iterable[Mapping[str, Tensor]]]
 
 
 class TrainingHook(Protocol):
@@ -383,15 +402,24 @@ class Weighting(TrainingHook, Protocol):
     """How task losses are balanced; its state is part of the checkpoint."""
 
     def combine(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """The scalar to back-propagate."""
+        """The scalar to back-propagate; called once for each part of a step's batch."""
         ...
 
 
 class Pruner(Protocol):
     """Which weights go."""
 
-    def hooks(self, kind: PhaseKind, model: nn.Module) -> Sequence[TrainingHook]:
-        """What this method adds to a train or tune phase."""
+    def hooks(
+        self, kind: PhaseKind, model: nn.Module, *, sparsity: float | None, iterations: int
+    ) -> Sequence[TrainingHook]:
+        """What this method adds to a train or tune phase.
+
+        Args:
+            model: About to be trained; what a hook adds to it must be there before a checkpoint
+                is loaded.
+            sparsity: The phase's, for a method that prunes as it trains.
+            iterations: Length of the phase.
+        """
         ...
 
     def cut(

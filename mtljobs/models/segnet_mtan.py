@@ -200,6 +200,15 @@ class SegNetMTAN(nn.Module):
             for group in self.groups
         }
 
+    def feature_maps(self) -> dict[str, tuple[nn.Module, ...]]:
+        """Blocks whose outputs are what each channel group's producers give, after the ReLU."""
+        return {
+            group.name: tuple(
+                self.get_submodule(conv.removesuffix(".conv")) for conv in group.producers
+            )
+            for group in self.groups
+        }
+
     @contextmanager
     def traceable(self) -> Iterator[None]:
         """A context in which a tracer of gradients sees every coupling between channels.

@@ -21,15 +21,14 @@ def new_layout(
     Args:
         inputs: Identity of the superpixels.
     """
-    rows, columns = experiment.data.size
-    stride = experiment.model.stride(explained_saliency(experiment).layer)
+    size = experiment.data.size
     return ExperimentLayout(
         sparsities=experiment.sparsities,
         seeds=experiment.seeds,
         images=explained_images(experiment, info),
         block=experiment.explain.block_size(),
-        size=(rows, columns),
-        cam_size=(rows // stride, columns // stride),
+        size=size,
+        cam_size=experiment.model.layer_size(explained_saliency(experiment).layer, size),
         segments_max=experiment.explain.segments_room(),
         tasks={
             task.name: TaskLayout(
@@ -136,13 +135,13 @@ def check_experiment(experiment: Experiment, info: DatasetInfo) -> None:
 
 def _check_sparsities(experiment: Experiment) -> None:
     groups = experiment.model.channel_groups(task_names(experiment))
-    lowest, highest = experiment.pruning.reachable(groups)
+    reach = experiment.pruning.reachable(groups)
     for sparsity in experiment.sparsities:
-        if sparsity and not lowest <= sparsity <= highest:
+        if sparsity and sparsity not in reach:
             raise GridError(
                 f"experiment {experiment.name!r}: {experiment.pruning.name} cannot reach a "
                 f"sparsity of {sparsity:g} on {experiment.model.name} at this width; reachable: "
-                f"{lowest:g} to {highest:g}."
+                f"{reach}."
             )
 
 

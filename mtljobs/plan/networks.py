@@ -65,10 +65,12 @@ def _phase_spec(
         "model": canonical(experiment.model),
         "tasks": canonical(experiment.tasks, learns=True),
         "seed": seed,
+        "sparsity": phase.sparsity,
         "numerics": computing(numerics),
     }
     if phase.kind == "cut":
-        return {**spec, "sparsity": phase.sparsity}
+        return spec
     training = canonical(experiment.training)
     training["iterations"] = phase.iterations or experiment.training.iterations
+    training["learning_rate"] = phase.learning_rate or experiment.training.learning_rate
     return {**spec, "training": training, "weighting": canonical(experiment.weighting)}

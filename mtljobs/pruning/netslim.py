@@ -45,7 +45,9 @@ class NetSlim:
         self.penalty_form = penalty_form
         self.floor = floor
 
-    def hooks(self, kind: PhaseKind, model: nn.Module) -> Sequence[ScalePenalty]:
+    def hooks(
+        self, kind: PhaseKind, model: nn.Module, *, sparsity: float | None, iterations: int
+    ) -> Sequence[ScalePenalty]:
         """The penalty, while the network learns what it can do without; tuning is free of it."""
         return [ScalePenalty(self.penalty, form=self.penalty_form)] if kind == "train" else []
 

@@ -69,8 +69,8 @@ class SegNetMTAN:
         """Channels of the published network, at this width."""
         return max(1, round(channels * self.width))
 
-    def stride(self, layer: str) -> int:
-        """Image pixels per position of an explained layer, along rows and columns alike.
+    def layer_size(self, layer: str, size: tuple[int, int]) -> tuple[int, int]:
+        """(rows, columns) of an explained layer for images of a size that the model takes.
 
         Raises:
             GridError: The layer is none of the blocks that the tasks share.
@@ -78,7 +78,7 @@ class SegNetMTAN:
         parts = ("encoder_block", "conv_block_enc", "decoder_block", "conv_block_dec")
         strides = {f"{part}.{k}": 1 << k for part in parts for k in range(5)}
         if layer in strides:
-            return strides[layer]
+            return size[0] // strides[layer], size[1] // strides[layer]
         near = get_close_matches(layer, [*self.layers, *strides], n=3, cutoff=0.4)
         raise GridError(
             f"segnet_mtan has no layer {layer!r} to explain"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
@@ -11,6 +12,33 @@ from pydantic.dataclasses import dataclass
 
 from mtljobs.contracts import ChannelGroup, Phase
 from mtljobs.settings.base import DECLARED, canonical
+
+
+@dataclasses.dataclass(frozen=True)
+class Reach:
+    """The sparsities, besides 0, that a method can reach on a network; `in` tells, `str` names.
+
+    Attributes:
+        highest: The highest of them.
+        steps: All of them where these are few, ascending; None: everything up to `highest`.
+
+    Example:
+        >>> 0.6 in Reach(0.9), 0.6 in Reach(0.75, steps=(0.5, 0.75))
+        (True, False)
+        >>> print(Reach(0.75, steps=(0.5, 0.75)))
+        0.5, 0.75
+    """
+
+    highest: float
+    steps: tuple[float, ...] | None = None
+
+    def __contains__(self, sparsity: float) -> bool:
+        return sparsity <= self.highest if self.steps is None else sparsity in self.steps
+
+    def __str__(self) -> str:
+        if self.steps is None:
+            return f"0 to {self.highest:g}"
+        return ", ".join(f"{step:g}" for step in self.steps) or "0 alone"
 
 
 @dataclass(**DECLARED)
@@ -51,15 +79,15 @@ class NetSlim:
             Phase(kind="tune", iterations=self.tune_iterations),
         )
 
-    def reachable(self, groups: Sequence[ChannelGroup]) -> tuple[float, float]:
-        """Lowest and highest sparsity that a network with these groups can take.
+    def reachable(self, groups: Sequence[ChannelGroup]) -> Reach:
+        """The sparsities that a network with these groups can take.
 
         The highest leaves every group its floor. It is rounded down to four digits, as a grid's
         sparsities are, so that it may be asked for as it is printed.
         """
         channels = sum(group.width for group in groups)
         kept = sum(min(self.floor, group.width) for group in groups)
-        return 0.0, (channels - kept) * 10_000 // channels / 10_000
+        return Reach((channels - kept) * 10_000 // channels / 10_000)
 
 
 PruningChoice = NetSlim

@@ -11,7 +11,7 @@ from mtljobs.contracts import Dataset, DatasetInfo, Split, Task
 from mtljobs.errors import DataError
 from mtljobs.plan.datasets import dataset_info
 from mtljobs.plan.networks import data_identity
-from mtljobs.settings import build
+from mtljobs.settings import build, derive_seed
 from mtljobs.settings.base import restore
 from mtljobs.settings.data import DataChoice
 from mtljobs.settings.models import ModelChoice
@@ -90,3 +90,12 @@ def open_network(work: Work, role: str, tasks: dict[str, Task], device: torch.de
         channels={name: task.channels for name, task in tasks.items()},
         device=device,
     )
+
+
+def starting_point(work: Work, tasks: dict[str, Task], device: torch.device) -> Any:
+    """What a phase starts from, in training mode: its parent network, or an initialisation."""
+    if "parent" in work.shard.inputs:
+        return open_network(work, "parent", tasks, device).train()
+    torch.manual_seed(derive_seed(work.shard.spec["seed"], "initialisation"))
+    channels = {name: task.channels for name, task in tasks.items()}
+    return build(open_model_choice(work), channels=channels, widths=None).to(device)

@@ -17,8 +17,8 @@ from mtljobs.stages.materials import (
     open_dataset,
     open_info,
     open_model_choice,
-    open_network,
     open_tasks,
+    starting_point,
 )
 from mtljobs.stages.network import save_network
 from mtljobs.stages.work import Work
@@ -30,12 +30,12 @@ BATCH = 8
 
 
 def run(work: Work) -> None:
-    """Cut the parent network to the shard's sparsity; write its weights to `work.output`."""
+    """Cut the parent, or an initialisation, to the shard's sparsity; write it to `work.output`."""
     spec = work.shard.spec
     device = apply_numerics(work)
     info = open_info(work)
     tasks = open_tasks(work, info)
-    model = open_network(work, "parent", tasks, device)
+    model = starting_point(work, tasks, device).eval()
     pruner = open_pruner(spec["method"])
     assert pruner is not None  # noqa: S101 (a cut phase has a method)
     dataset = open_dataset(work, info, "train")

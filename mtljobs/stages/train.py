@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import torch
 
-from mtljobs.contracts import Task
 from mtljobs.settings import build, derive_seed
 from mtljobs.settings.base import restore
 from mtljobs.settings.training import Training
@@ -16,9 +14,8 @@ from mtljobs.stages.materials import (
     apply_numerics,
     open_dataset,
     open_info,
-    open_model_choice,
-    open_network,
     open_tasks,
+    starting_point,
 )
 from mtljobs.stages.network import save_network
 from mtljobs.stages.prune import open_pruner
@@ -34,7 +31,7 @@ def run(work: Work) -> None:
     device = apply_numerics(work)
     info = open_info(work)
     tasks = open_tasks(work, info)
-    model = _starting_point(work, tasks, device)
+    model = starting_point(work, tasks, device)
     torch.manual_seed(derive_seed(spec["seed"], f"{spec['phase']} draws"))
     pruner = open_pruner(spec["method"])
     trainer = build(
@@ -42,7 +39,14 @@ def run(work: Work) -> None:
         model=model,
         tasks=tasks,
         weighting=build(restore(WeightingChoice, spec["weighting"]), tasks=tuple(tasks)),
-        hooks=() if pruner is None else pruner.hooks(spec["phase"], model),
+        hooks=()
+        if pruner is None
+        else pruner.hooks(
+            spec["phase"],
+            model,
+            sparsity=spec["sparsity"],
+            iterations=spec["training"]["iterations"],
+        ),
         dataset=open_dataset(work, info, "train"),
         seed=derive_seed(spec["seed"], spec["phase"]),
     )
@@ -56,11 +60,3 @@ def run(work: Work) -> None:
     save_network(work.output, model)
     lines = [json.dumps(entry, sort_keys=True) + "\n" for entry in history]
     (work.output / HISTORY).write_text("".join(lines), encoding="utf-8")
-
-
-def _starting_point(work: Work, tasks: dict[str, Task], device: torch.device) -> Any:
-    if "parent" in work.shard.inputs:
-        return open_network(work, "parent", tasks, device)
-    torch.manual_seed(derive_seed(work.shard.spec["seed"], "initialisation"))
-    channels = {name: task.channels for name, task in tasks.items()}
-    return build(open_model_choice(work), channels=channels, widths=None).to(device)

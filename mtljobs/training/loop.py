@@ -137,12 +137,13 @@ class Trainer:
     def _step(self, batch: Batch) -> None:
         step = Step(
             iteration=self.iteration,
+            epoch=self.iteration // (len(self.samples) // self.batch),
             learning_rate=self._rate(),
-            losses=lambda: batch_losses(self.model, batch, self.tasks),
+            losses=lambda: [batch_losses(self.model, batch, self.tasks)],
         )
         for group in self.optimiser.param_groups:
             group["lr"] = step.learning_rate
-        losses = step.losses()
+        [losses] = step.losses()
         self.optimiser.zero_grad(set_to_none=True)
         self.weighting.combine(losses).backward()  # type: ignore[no-untyped-call]
         for hook in self.hooks:

@@ -176,25 +176,26 @@ def test_gate_that_has_no_opinion_lets_half_through():
 
 
 @pytest.mark.parametrize("layer", EVERY_SHARED_BLOCK)
-def test_stride_is_the_ratio_of_image_and_layer(layer, images):
+def test_explained_layer_is_as_large_as_its_settings_say(layer, images):
     network = small().eval()
     seen: list[torch.Tensor] = []
     network.get_submodule(layer).register_forward_hook(lambda *call: seen.append(call[2]))
     network(images, ("depth",))
-    stride = settings.SegNetMTAN(name="segnet_mtan").stride(layer)
+    size = settings.SegNetMTAN(name="segnet_mtan").layer_size(layer, (32, 64))
 
-    assert seen[0].shape[-2:] == (32 // stride, 64 // stride)
+    assert seen[0].shape[-2:] == size
     assert (seen[0] >= 0).all()
 
 
 def test_misspelt_layer_is_answered_with_the_nearest_ones():
     with pytest.raises(GridError, match=r"'conv_blok_dec\.0'.*nearest: conv_block_dec\.0"):
-        settings.SegNetMTAN(name="segnet_mtan").stride("conv_blok_dec.0")
+        settings.SegNetMTAN(name="segnet_mtan").layer_size("conv_blok_dec.0", (32, 64))
 
 
-def test_last_shared_and_bottleneck_have_strides_1_and_16():
+def test_last_shared_layer_is_as_large_as_the_image_and_the_bottleneck_a_16th():
     choice = settings.SegNetMTAN(name="segnet_mtan")
-    assert [choice.stride(choice.layers[name]) for name in ("last_shared", "bottleneck")] == [1, 16]
+    assert choice.layer_size(choice.layers["last_shared"], (64, 96)) == (64, 96)
+    assert choice.layer_size(choice.layers["bottleneck"], (64, 96)) == (4, 6)
 
 
 def test_no_activation_works_in_place():

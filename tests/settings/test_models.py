@@ -34,10 +34,11 @@ def test_stages_have_the_published_widths():
     ],
 )
 def test_stride_doubles_from_stage_to_stage(layer, stride):
-    assert SegNetMTAN(name="segnet_mtan").stride(layer) == stride
+    size = SegNetMTAN(name="segnet_mtan").layer_size(layer, (288, 384))
+    assert size == (288 // stride, 384 // stride)
 
 
 @pytest.mark.parametrize("layer", ["conv_block_enc.5", "conv_block_enc", "", "branches.depth"])
 def test_layer_that_no_task_shares_is_refused(layer):
     with pytest.raises(GridError, match=r"Valid are last_shared, bottleneck"):
-        SegNetMTAN(name="segnet_mtan").stride(layer)
+        SegNetMTAN(name="segnet_mtan").layer_size(layer, (64, 64))

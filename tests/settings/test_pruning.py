@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mtljobs.contracts import ChannelGroup, Phase
-from mtljobs.settings.pruning import NetSlim
+from mtljobs.settings.pruning import NetSlim, Reach
 
 METHOD = {
     "version": 1,
@@ -61,4 +61,4 @@ class TestNetSlimReach:
     )
     def test_highest_sparsity_leaves_every_group_its_floor(self, floor, widths, highest):
         method = NetSlim(name="netslim", floor=floor)
-        assert method.reachable(groups(*widths)) == (0.0, highest)
+        assert method.reachable(groups(*widths)) == Reach(highest)

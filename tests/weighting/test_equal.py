@@ -29,7 +29,7 @@ def test_equal_weighting_changes_and_remembers_nothing():
     weighting = build(settings.Equal(name="equal"), tasks=("depth",))
     model = torch.nn.Linear(1, 1)
     before = model.weight.clone()
-    step = Step(iteration=0, learning_rate=0.1, losses=dict)
+    step = Step(iteration=0, epoch=0, learning_rate=0.1, losses=list)
     weighting.after_backward(model, step)
     weighting.after_step(model, step)
     weighting.load_state_dict(weighting.state_dict())
