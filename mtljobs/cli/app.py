@@ -38,13 +38,12 @@ from mtljobs.cli.options import (
 )
 from mtljobs.cli.show import (
     make_console,
-    plan_values,
-    print_plan,
     print_runs,
     run_values,
     shard_progress,
     state_values,
 )
+from mtljobs.cli.show_plan import plan_values, print_plan
 from mtljobs.cluster.local import cancel_run
 from mtljobs.cluster.queue import cancel_jobs
 from mtljobs.cluster.runs import find_run, list_runs, propose, run_workspace

@@ -1,10 +1,9 @@
-"""What the command line prints: plans, states and results, for people and as JSON."""
+"""What the command line prints of runs: states and results, for people and as JSON."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from mtljobs.cluster.runs import Proposal
-from mtljobs.cluster.states import FAILED, STAGE_ORDER, RunState, ShardState
+from mtljobs.cluster.states import FAILED, RunState, ShardState
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.plan.frozen import read_newest
 from mtljobs.worker import log_file
@@ -35,52 +33,6 @@ def make_console(*, stderr: bool = False) -> Console:
     return console
 
 
-def plan_values(proposal: Proposal) -> dict[str, Any]:
-    """A proposal as JSON values: every cell with its settings, shards counted per stage."""
-    marks = dict.fromkeys(proposal.changes.new, "new") | dict.fromkeys(
-        proposal.changes.kept, "kept"
-    )
-    cells = [
-        {
-            "experiment": cell.experiment,
-            "sparsity": cell.sparsity,
-            "seed": cell.seed,
-            "identity": cell.identity,
-            "network": cell.network,
-            "state": marks.get(cell, "stale"),
-            "changed": list(proposal.changes.stale.get(cell, ())),
-            "provisional": proposal.plan.provisional,
-            "settings": proposal.plan.layouts[cell.experiment].settings,
-        }
-        for cell in proposal.plan.cells
-    ]
-    return {
-        "run": proposal.run.name,
-        "grid": proposal.plan.grid,
-        "cells": cells,
-        "shards": dict(Counter(shard.stage for shard in proposal.plan.shards)),
-        "new_shards": _new_shards(proposal),
-        "provisional": proposal.plan.provisional,
-    }
-
-
-def print_plan(console: Console, proposal: Proposal) -> None:
-    """A proposal as tables: cells per experiment, shards per stage."""
-    console.print(f"Grid {proposal.plan.grid}, run {proposal.run.name}", style="bold")
-    console.print(_cells_table(proposal))
-    console.print(_shards_table(proposal))
-    stale = Counter((cell.experiment, keys) for cell, keys in proposal.changes.stale.items())
-    for (experiment, keys), count in stale.items():
-        console.print(
-            f"stale: {count} cells of {experiment} were computed with another "
-            f"{', '.join(keys)}; submit with --run NEW"
-        )
-    if proposal.plan.provisional:
-        console.print("provisional: prepare the data set with `mtljobs data prepare` to submit")
-    elif proposal.changes.new and not stale:
-        console.print("nothing is written yet; `mtljobs submit` computes what is new")
-
-
 def state_values(state: RunState, slots: int) -> dict[str, Any]:
     """How a run stands, complete, as JSON values."""
     return {
@@ -95,7 +47,7 @@ def state_values(state: RunState, slots: int) -> dict[str, Any]:
 
 def render_state(state: RunState, slots: int) -> RenderableType:
     """How a run stands: a bar per stage, what runs, what failed and why, time left."""
-    table = _table("stage", "", "done", "running", "failed", "to do")
+    table = make_table("stage", "", "done", "running", "failed", "to do")
     for stage, counts in state.counts().items():
         table.add_row(stage, *_stage_row(counts))
     parts: list[RenderableType] = [Text(f"run {state.run.name}", style="bold"), table]
@@ -149,7 +101,7 @@ def run_values(state: RunState) -> dict[str, Any]:
 def print_runs(console: Console, folder: Path, states: Sequence[RunState]) -> None:
     """The runs of a workspace, a line each."""
     columns = ("run", "grid", "cells", "shards", "done", "running", "failed")
-    table = _table(*columns)
+    table = make_table(*columns)
     for state in states:
         values = run_values(state)
         table.add_row(*(str(values[column]) for column in columns))
@@ -198,38 +150,9 @@ def _example(run: RunFolder) -> tuple[str, str]:
     )
 
 
-def _cells_table(proposal: Proposal) -> Table:
-    table = _table("experiment", "sparsities", "seeds", "cells", "new", "kept", "stale")
-    for name in proposal.plan.layouts:
-        cells = [cell for cell in proposal.plan.cells if cell.experiment == name]
-        parts = (proposal.changes.new, proposal.changes.kept, tuple(proposal.changes.stale))
-        table.add_row(
-            name,
-            " ".join(f"{value:g}" for value in sorted({cell.sparsity for cell in cells})),
-            " ".join(str(value) for value in sorted({cell.seed for cell in cells})),
-            str(len(cells)),
-            *(str(sum(cell.experiment == name for cell in part)) for part in parts),
-        )
-    return table
-
-
-def _shards_table(proposal: Proposal) -> Table:
-    new = _new_shards(proposal)
-    counts = Counter(shard.stage for shard in proposal.plan.shards)
-    table = _table("stage", "shards", "new to the run")
-    for stage in sorted(counts, key=STAGE_ORDER.index):
-        table.add_row(stage, str(counts[stage]), str(new.get(stage, 0)))
-    return table
-
-
-def _table(*columns: str) -> Table:
+def make_table(*columns: str) -> Table:
     """A table without lines that breaks long names where it must, and never shortens them."""
     return Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False)
-
-
-def _new_shards(proposal: Proposal) -> dict[str, int]:
-    had = {shard.name for shard in proposal.previous.shards} if proposal.previous else set()
-    return dict(Counter(shard.stage for shard in proposal.plan.shards if shard.name not in had))
 
 
 def _shard_values(shard: ShardState) -> dict[str, Any]:

@@ -15,8 +15,21 @@ def test_plan_shows_cells_and_shards_and_what_to_do_next(mtljobs, grid_file):
     assert "nothing is written yet; `mtljobs submit` computes what is new" in answer.out
 
 
+def test_every_cell_stands_there_with_the_settings_of_its_experiment(mtljobs, grid_file):
+    grid = grid_file(("seeds = [0]", "seeds = [1, 0]"))
+    lines = [line.rstrip() for line in mtljobs(f"plan --grid {grid}").out.splitlines()]
+    cells = mtljobs(f"plan --grid {grid} --json").json["cells"]
+    networks = {(cell["sparsity"], cell["seed"]): cell["network"][:12] for cell in cells}
+    assert "  pruning    netslim, penalty 0.0001, penalty_form subgradient, floor 1" in lines
+    assert any(line.startswith("  data       rooms, size 32 x 32, ") for line in lines)
+    for sparsity in (0.0, 0.5):
+        row = f"  {sparsity:g} new {networks[sparsity, 0]} new {networks[sparsity, 1]}"
+        assert row.split() in [line.split() for line in lines]
+
+
 def test_stages_stand_in_the_order_of_the_work(mtljobs, grid_file):
-    firsts = [line.split()[0] for line in mtljobs(f"plan -g {grid_file()}").out.splitlines()]
+    lines = mtljobs(f"plan -g {grid_file()}").out.splitlines()
+    firsts = [line.split()[0] for line in lines if line]
     stages = firsts[firsts.index("stage") + 1 : -1]
     assert stages == ["segment", "train", "prune", "evaluate", "explain", "reduce"]
 
