@@ -10,6 +10,7 @@ import pytest
 from pydantic import TypeAdapter
 
 import mtljobs.settings
+from mtljobs.settings import build
 
 
 def settings_classes():
@@ -52,6 +53,17 @@ def all_choices():
 def smallest():
     """Makes a settings object from no more keys than its class requires."""
     return lambda cls: TypeAdapter(cls).validate_python(smallest_table(cls))
+
+
+@pytest.fixture
+def small(smallest):
+    """Makes a network's settings at a sixteenth of its width, and the network, to be looked at."""
+
+    def make(cls, tasks):
+        settings = dataclasses.replace(smallest(cls), width=1 / 16)
+        return settings, build(settings, channels=dict.fromkeys(tasks, 2), widths=None).eval()
+
+    return make
 
 
 @pytest.fixture
