@@ -505,8 +505,8 @@ class Faithfulness(Protocol):
         score: Score,
         *,
         image: Float[Tensor, "channel row column"],
-        clean: Float[Tensor, "output row column"],
-        masks: Bool[Tensor, "group row column"],
+        clean: Float[Tensor, "output out_row out_column"],
+        masks: Bool[Tensor, "group out_row out_column"],
         maps: Float[Tensor, "group row column"],
         segments: Integer[np.ndarray, "row column"],
     ) -> list[Curve]:
@@ -515,8 +515,9 @@ class Faithfulness(Protocol):
         Args:
             predict: Images -> one task's prediction.
             score: The task's score.
-            clean: The task's prediction on `image`, which `masks` and `maps` were made from.
-            masks: Pixels of each group.
+            clean: The task's prediction on `image`, which `masks` and `maps` were made from; its
+                resolution may be coarser than the image's.
+            masks: Pixels of each group, at the prediction's resolution.
             maps: Saliency at the image's resolution.
             segments: Superpixel of each pixel, 0 to L - 1.
         """
