@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mtljobs.models.predictions import normalise_normals, require_branches
+from mtljobs.models.resizing import enlarge
 from mtljobs.models.unpooling import TracedPool, TracedUnpool, Unpool
 from mtljobs.models.widths import checked_widths, present_widths
 from mtljobs.settings import models as settings
@@ -96,10 +97,8 @@ class TaskBranch(nn.Module):
         [features] = carried
         upwards = [*zip(self.decoder_gates, decoder_blocks, decoder, strict=True)][::-1]
         for gate, block, level in upwards:
-            enlarged = functional.interpolate(
-                features, scale_factor=2, mode="bilinear", align_corners=True
-            )
-            features = gate(torch.cat([level.context, block(enlarged)], dim=1), level.gated)
+            context = torch.cat([level.context, block(enlarge(features))], dim=1)
+            features = gate(context, level.gated)
         return cast("Tensor", self.head(features))
 
 
