@@ -88,14 +88,17 @@ class ChannelGroup:
     Attributes:
         name: Of the group, stable across widths and releases.
         width: Number of channels before any cut.
-        producers: Convolutions whose filters carry the group's evidence (BN and ReLU follow).
+        producers: Convolutions whose filters carry the group's evidence; a ReLU follows.
         followers: Convolutions tied to the same indices that carry none of their own (gates).
+        normalised: Whether a batch norm stands behind every producer; a method that reads its
+            scales leaves the other groups whole.
     """
 
     name: str
     width: int
     producers: tuple[str, ...]
     followers: tuple[str, ...] = ()
+    normalised: bool = True
 
 
 @dataclass(frozen=True)
@@ -346,7 +349,7 @@ class Model(Protocol):
         ...
 
     def norms(self) -> dict[str, tuple[nn.BatchNorm2d, ...]]:
-        """Batch norms behind each channel group's producers; those of followers are left out."""
+        """Batch norms behind each normalised group's producers; those of followers are left out."""
         ...
 
     def feature_maps(self) -> dict[str, tuple[nn.Module, ...]]:
@@ -502,8 +505,8 @@ class Faithfulness(Protocol):
         score: Score,
         *,
         image: Float[Tensor, "channel row column"],
-        clean: Float[Tensor, "output row column"],
-        masks: Bool[Tensor, "group row column"],
+        clean: Float[Tensor, "output out_row out_column"],
+        masks: Bool[Tensor, "group out_row out_column"],
         maps: Float[Tensor, "group row column"],
         segments: Integer[np.ndarray, "row column"],
     ) -> list[Curve]:
@@ -512,8 +515,9 @@ class Faithfulness(Protocol):
         Args:
             predict: Images -> one task's prediction.
             score: The task's score.
-            clean: The task's prediction on `image`, which `masks` and `maps` were made from.
-            masks: Pixels of each group.
+            clean: The task's prediction on `image`, which `masks` and `maps` were made from; its
+                resolution may be coarser than the image's.
+            masks: Pixels of each group, at the prediction's resolution.
             maps: Saliency at the image's resolution.
             segments: Superpixel of each pixel, 0 to L - 1.
         """

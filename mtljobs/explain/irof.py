@@ -42,8 +42,8 @@ class IROF:
         score: Score,
         *,
         image: Float[Tensor, "channel row column"],
-        clean: Float[Tensor, "output row column"],
-        masks: Bool[Tensor, "group row column"],
+        clean: Float[Tensor, "output out_row out_column"],
+        masks: Bool[Tensor, "group out_row out_column"],
         maps: Float[Tensor, "group row column"],
         segments: Integer[np.ndarray, "row column"],
     ) -> list[Curve]:
@@ -199,8 +199,8 @@ def drifting_greys(
 
 def _unfit(
     *,
-    clean: Float[Tensor, "output row column"],
-    masks: Bool[Tensor, "group row column"],
+    clean: Float[Tensor, "output out_row out_column"],
+    masks: Bool[Tensor, "group out_row out_column"],
     maps: Float[Tensor, "group row column"],
     n_segments: int,
 ) -> UInt8[np.ndarray, "group"]:

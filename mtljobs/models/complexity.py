@@ -53,9 +53,14 @@ def _convolutions(model: nn.Module) -> dict[str, nn.Conv2d]:
 
 
 def _macs(model: nn.Module, size: tuple[int, int], tasks: Sequence[str]) -> int:
-    """Counted on a copy without storage, which computes shapes only."""
+    """Counted on a copy without storage, which computes shapes only.
+
+    Of the convolutions alone, as published figures are: an enlargement counts as nothing, whether
+    it is computed as such or as a matrix product.
+    """
     shapes = deepcopy(model).to("meta").eval()
     image = torch.empty(1, 3, *size, device="meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         shapes(image, tasks)
-    return int(counter.get_total_flops()) // 2  # a multiply-accumulate is two operations
+    operations = counter.get_flop_counts()["Global"][torch.ops.aten.convolution]
+    return int(operations) // 2  # a multiply-accumulate is two operations

@@ -8,7 +8,7 @@ bottleneck; `encoder_block_att` and `decoder_block_att` the attention blocks tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import NamedTuple, cast
@@ -18,13 +18,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mtljobs.contracts import ChannelGroup
+from mtljobs.models.predictions import normalise_normals, require_branches
+from mtljobs.models.resizing import enlarge
 from mtljobs.models.unpooling import TracedPool, TracedUnpool, Unpool
+from mtljobs.models.widths import checked_widths, present_widths
 from mtljobs.settings import models as settings
 
 _STAGES = range(1, 6)
-_EPSILON = 1e-12
-"""Added to the length of a predicted normal before dividing by it."""
 
 
 class ConvBlock(nn.Sequential):
@@ -97,10 +97,8 @@ class TaskBranch(nn.Module):
         [features] = carried
         upwards = [*zip(self.decoder_gates, decoder_blocks, decoder, strict=True)][::-1]
         for gate, block, level in upwards:
-            enlarged = functional.interpolate(
-                features, scale_factor=2, mode="bilinear", align_corners=True
-            )
-            features = gate(torch.cat([level.context, block(enlarged)], dim=1), level.gated)
+            context = torch.cat([level.context, block(enlarge(features))], dim=1)
+            features = gate(context, level.gated)
         return cast("Tensor", self.head(features))
 
 
@@ -131,7 +129,7 @@ class SegNetMTAN(nn.Module):
         choice = settings.SegNetMTAN(name="segnet_mtan", width=width)
         self.tasks = tuple(channels)
         self.groups = choice.channel_groups(self.tasks)
-        w = _checked(widths, self.groups)
+        w = checked_widths(widths, self.groups)
         self.encoder_block = nn.ModuleList(
             ConvBlock(w[f"stage{s - 1}"] if s > 1 else 3, w[f"encoder{s}.a"]) for s in _STAGES
         )
@@ -167,7 +165,8 @@ class SegNetMTAN(nn.Module):
         Raises:
             ValueError: Rows or columns are not a multiple of 32, or a task has no branch.
         """
-        self._check(images, tasks)
+        _require_multiples(images)
+        require_branches(tasks, self.tasks)
         encoder, decoder = self._shared(images)
         predictions = {
             task: self.branches[task](
@@ -178,17 +177,11 @@ class SegNetMTAN(nn.Module):
             )
             for task in tasks
         }
-        if "normals" in predictions:
-            lengths = torch.linalg.vector_norm(predictions["normals"], dim=1, keepdim=True)
-            predictions["normals"] = predictions["normals"] / (lengths + _EPSILON)
-        return predictions
+        return normalise_normals(predictions)
 
     def widths(self) -> dict[str, int]:
         """Channels that each channel group has now; with the settings, enough to rebuild it."""
-        return {
-            group.name: cast("nn.Conv2d", self.get_submodule(group.producers[0])).out_channels
-            for group in self.groups
-        }
+        return present_widths(self, self.groups)
 
     def norms(self) -> dict[str, tuple[nn.BatchNorm2d, ...]]:
         """Batch norms behind each channel group's producers; those of gates are left out."""
@@ -223,20 +216,6 @@ class SegNetMTAN(nn.Module):
         finally:
             self.pool, self.unpool = pool, unpool
 
-    def _check(self, images: Tensor, tasks: Sequence[str]) -> None:
-        multiple = settings.SegNetMTAN.size_multiple
-        rows, columns = images.shape[-2:]
-        if rows % multiple or columns % multiple:
-            raise ValueError(
-                f"SegNet-MTAN halves its images five times: rows and columns must be multiples of "
-                f"{multiple}, received {rows} x {columns}"
-            )
-        if unknown := [task for task in tasks if task not in self.tasks]:
-            raise ValueError(
-                f"this network was built for {', '.join(self.tasks)}; it has no branch for "
-                f"{', '.join(unknown)}"
-            )
-
     def _shared(self, images: Tensor) -> tuple[list[Level], list[Level]]:
         """The levels of encoder and decoder, stage 1 first."""
         encoder: list[Level] = []
@@ -256,27 +235,21 @@ class SegNetMTAN(nn.Module):
         return encoder, decoder[::-1]
 
 
+def _require_multiples(images: Tensor) -> None:
+    multiple = settings.SegNetMTAN.size_multiple
+    rows, columns = images.shape[-2:]
+    if rows % multiple or columns % multiple:
+        raise ValueError(
+            f"SegNet-MTAN halves its images five times: rows and columns must be multiples of "
+            f"{multiple}, received {rows} x {columns}"
+        )
+
+
 def _rest(widths: Mapping[str, int], stage: str, output: str) -> nn.Sequential:
     """The convolutions of a stage behind its first: two where it has a middle, else one."""
     names = [f"{stage}.a", f"{stage}.m", output]
     channels = [widths[name] for name in names if name in widths]
     return nn.Sequential(*(ConvBlock(ins, outs) for ins, outs in pairwise(channels)))
-
-
-def _checked(widths: Mapping[str, int] | None, groups: Iterable[ChannelGroup]) -> dict[str, int]:
-    """The width of every group, dense where none are given."""
-    dense = {group.name: group.width for group in groups}
-    if widths is None:
-        return dense
-    if odd := sorted(dense.keys() ^ widths.keys()):
-        raise ValueError(
-            f"widths must name the network's {len(dense)} channel groups; received "
-            f"{len(widths)}, of which these are missing or unknown: {', '.join(odd[:5])}"
-        )
-    if wrong := [name for name in dense if not 1 <= widths[name] <= dense[name]]:
-        name = wrong[0]
-        raise ValueError(f"group {name} has 1 to {dense[name]} channels, received {widths[name]}")
-    return dict(widths)
 
 
 def _initialise(network: nn.Module) -> None:

@@ -30,7 +30,8 @@ class NetSlim:
         Liu et al., Learning Efficient Convolutional Networks through Network Slimming
         (arXiv:1708.06519). Departures: channels that are tied have one score, the mean |scale|
         of the convolutions whose ReLU output they are. Gates are neither penalised nor scored:
-        a scale of 0 would leave them half open, not shut. Every group keeps a floor.
+        a scale of 0 would leave them half open, not shut. Every group keeps a floor; groups
+        without batch norms stay whole and count nowhere.
     """
 
     def __init__(
@@ -60,10 +61,11 @@ class NetSlim:
         batches: Iterable[Batch],
         losses: Callable[[nn.Module, Batch], Mapping[str, Tensor]],
     ) -> None:
-        """Remove the share `sparsity` of all channels of `groups`, those of the smallest scale."""
-        kept = select(channel_scores(model, groups), sparsity=sparsity, floor=self.floor)
+        """Remove the share `sparsity` of all channels with a scale, those of the smallest."""
+        scored = [group for group in groups if group.normalised]
+        kept = select(channel_scores(model, scored), sparsity=sparsity, floor=self.floor)
         image = next(iter(batches))["image"][:1]
-        surgery.narrow(model, kept, groups=groups, images=image)
+        surgery.narrow(model, kept, groups=scored, images=image)
 
 
 class ScalePenalty:

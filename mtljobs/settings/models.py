@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import field
 from difflib import get_close_matches
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
@@ -11,7 +12,21 @@ from pydantic.dataclasses import dataclass
 
 from mtljobs.contracts import ChannelGroup
 from mtljobs.errors import GridError
-from mtljobs.settings.base import DECLARED
+from mtljobs.settings.base import DECLARED, PLACE
+
+
+@dataclass(**DECLARED)
+class WeightsFile:
+    """Initial weights that a user brings: what they are, and where they lie.
+
+    Attributes:
+        file: Path of a `.safetensors`, or of a `.pth` or `.pt` that holds a state dict; only where
+            to look, and no part of any identity.
+        sha256: Of the file, 64 hex digits, as `sha256sum` prints it.
+    """
+
+    file: str = field(default="", metadata=PLACE)
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]*$", min_length=64, max_length=64)]
 
 
 @dataclass(**DECLARED)
@@ -47,19 +62,7 @@ class SegNetMTAN:
 
     def channel_groups(self, tasks: tuple[str, ...]) -> tuple[ChannelGroup, ...]:
         """The prunable channel groups, in the order of the module; the heads keep their width."""
-        members: dict[str, list[_Row]] = {}
-        for row in _segnet_mtan(tasks):
-            if row.group is not None:
-                members.setdefault(row.group, []).append(row)
-        return tuple(
-            ChannelGroup(
-                name=group,
-                width=self.scaled(rows[0].channels),
-                producers=tuple(row.conv for row in rows if not row.follows),
-                followers=tuple(row.conv for row in rows if row.follows),
-            )
-            for group, rows in members.items()
-        )
+        return _channel_groups(_segnet_mtan(tasks), self.width)
 
     def convolutions(self, tasks: tuple[str, ...]) -> tuple[str, ...]:
         """Names of all convolutions, in the order of the module."""
@@ -67,7 +70,7 @@ class SegNetMTAN:
 
     def scaled(self, channels: int) -> int:
         """Channels of the published network, at this width."""
-        return max(1, round(channels * self.width))
+        return _scaled(channels, self.width)
 
     def layer_size(self, layer: str, size: tuple[int, int]) -> tuple[int, int]:
         """(rows, columns) of an explained layer for images of a size that the model takes.
@@ -79,13 +82,76 @@ class SegNetMTAN:
         strides = {f"{part}.{k}": 1 << k for part in parts for k in range(5)}
         if layer in strides:
             return size[0] // strides[layer], size[1] // strides[layer]
-        near = get_close_matches(layer, [*self.layers, *strides], n=3, cutoff=0.4)
-        raise GridError(
-            f"segnet_mtan has no layer {layer!r} to explain"
-            + (f"; nearest: {', '.join(near)}" if near else "")
-            + f". Valid are {', '.join(self.layers)}, and {', '.join(parts)} followed by .0 "
-            "(image resolution) to .4 (bottleneck)."
-        )
+        valid = f"{', '.join(parts)} followed by .0 (image resolution) to .4 (bottleneck)"
+        raise _unknown_layer(self, layer, strides, valid)
+
+
+@dataclass(**DECLARED)
+class DeepLabResNet:
+    """DeepLab: a ResNet-34 of output stride 8, and four dilated branches per task, added up.
+
+    Predictions are at an eighth of the image's resolution: 41 x 41 for 321 x 321. Channel groups,
+    with s the stage from 1 to 4 and k the block in it:
+
+        stage<s>                  residual stream of a stage: the second convolution of every
+                                  block, and the shortcut; in stage 1 the stem's convolution
+        stage<s>.<k>              inside of a block
+        <task>.rate<r>.first      hidden convolutions of a task's branch, followed by no batch
+        <task>.rate<r>.second     norm
+
+    Attributes:
+        width: Factor on every channel count, in (0, 1]; 1 is the published network, 1/16 a demo.
+        backbone: Weights of torchvision's `resnet34` to start the backbone from, width 1 alone;
+            None: random, as published.
+        input_scaling: What the network does to images first. "centred": 0 to 255 less a mean per
+            channel, as published; "standardised": less a mean and divided by a deviation, as
+            torchvision's weights expect; None: "standardised" where `backbone` is given, else
+            "centred".
+
+    Source: Sun et al., DiSparse (arXiv:2206.04662), whose network is that of Sun et al., AdaShare
+        (arXiv:1911.12423), without its policies; Chen et al., DeepLab (arXiv:1606.00915).
+    """
+
+    implementation: ClassVar[str] = "mtljobs.models.deeplab_resnet:DeepLabResNet"
+    version: ClassVar[int] = 1
+    size_multiple: ClassVar[int] = 1
+    layers: ClassVar[dict[str, str]] = {
+        "last_shared": "backbone.layer4.2.conv2",
+        "bottleneck": "backbone.layer4",
+    }
+    blocks: ClassVar[tuple[int, ...]] = (3, 4, 6, 3)
+    rates: ClassVar[tuple[int, ...]] = (6, 12, 18, 24)
+
+    name: Literal["deeplab_resnet"]
+    width: Annotated[float, Field(gt=0, le=1)] = 1.0
+    backbone: WeightsFile | None = None
+    input_scaling: Literal["centred", "standardised"] | None = None
+
+    def channel_groups(self, tasks: tuple[str, ...]) -> tuple[ChannelGroup, ...]:
+        """The prunable channel groups, in the order of the module; outputs keep their width."""
+        return _channel_groups(_deeplab_resnet(tasks), self.width)
+
+    def convolutions(self, tasks: tuple[str, ...]) -> tuple[str, ...]:
+        """Names of all convolutions, in the order of the module."""
+        return tuple(row.conv for row in _deeplab_resnet(tasks))
+
+    def layer_size(self, layer: str, size: tuple[int, int]) -> tuple[int, int]:
+        """(rows, columns) of an explained layer for images of a size.
+
+        Raises:
+            GridError: The layer is no stage, block or 3 x 3 convolution of the backbone.
+        """
+        stages = {
+            f"backbone.layer{s}{block}{conv}": s
+            for s, count in enumerate(self.blocks, start=1)
+            for block in ("", *(f".{k}" for k in range(count)))
+            for conv in (("", ".conv1", ".conv2") if block else ("",))
+        }
+        if layer in stages:
+            rows, columns = (_after_stage(stages[layer], edge) for edge in size)
+            return rows, columns
+        valid = "backbone.layer1 to .layer4, their blocks (.0 ...), and .conv1 and .conv2 of these"
+        raise _unknown_layer(self, layer, stages, valid)
 
 
 class _Row(NamedTuple):
@@ -95,6 +161,40 @@ class _Row(NamedTuple):
     group: str | None = None
     channels: int = 0
     follows: bool = False
+    normalised: bool = True
+
+
+def _channel_groups(rows: Iterator[_Row], width: float) -> tuple[ChannelGroup, ...]:
+    """The groups that a network's convolutions name, in the order of their first members."""
+    members: dict[str, list[_Row]] = {}
+    for row in rows:
+        if row.group is not None:
+            members.setdefault(row.group, []).append(row)
+    return tuple(
+        ChannelGroup(
+            name=group,
+            width=_scaled(tied[0].channels, width),
+            producers=tuple(row.conv for row in tied if not row.follows),
+            followers=tuple(row.conv for row in tied if row.follows),
+            normalised=all(row.normalised for row in tied),
+        )
+        for group, tied in members.items()
+    )
+
+
+def _scaled(channels: int, width: float) -> int:
+    return max(1, round(channels * width))
+
+
+def _unknown_layer(
+    choice: SegNetMTAN | DeepLabResNet, layer: str, known: Iterable[str], valid: str
+) -> GridError:
+    near = get_close_matches(layer, [*choice.layers, *known], n=3, cutoff=0.4)
+    return GridError(
+        f"{choice.name} has no layer {layer!r} to explain"
+        + (f"; nearest: {', '.join(near)}" if near else "")
+        + f". Valid are {', '.join(choice.layers)}, and {valid}."
+    )
 
 
 _STAGES = range(1, 6)
@@ -142,4 +242,30 @@ def _output(side: str, stage: int) -> int:
     return stage if side == "encoder" else stage - 1
 
 
-ModelChoice = SegNetMTAN
+def _deeplab_resnet(tasks: tuple[str, ...]) -> Iterator[_Row]:
+    """Every convolution of DeepLab, in the order of the module."""
+    yield _Row("backbone.conv1", "stage1", 64)
+    for s, count in enumerate(DeepLabResNet.blocks, start=1):
+        channels = 64 << (s - 1)
+        for k in range(count):
+            block = f"backbone.layer{s}.{k}"
+            yield _Row(f"{block}.conv1", f"stage{s}.{k}", channels)
+            yield _Row(f"{block}.conv2", f"stage{s}", channels)
+            if s > 1 and k == 0:
+                yield _Row(f"{block}.downsample.0", f"stage{s}", channels)
+    for task in tasks:
+        for rate in DeepLabResNet.rates:
+            for conv in ("first", "second"):
+                group = f"{task}.rate{rate}.{conv}"
+                yield _Row(f"branches.{group}", group, 1024, normalised=False)
+            yield _Row(f"branches.{task}.rate{rate}.output")
+
+
+def _after_stage(stage: int, edge: int) -> int:
+    """Rows, or columns, that a stage of the backbone leaves of an image's."""
+    stem = (edge + 1) // 2
+    pooled = stem // 2 + 1  # windows may begin inside and end outside: the pool rounds up
+    return pooled if stage == 1 else (pooled + 1) // 2
+
+
+ModelChoice = Annotated[SegNetMTAN | DeepLabResNet, Field(discriminator="name")]

@@ -85,8 +85,8 @@ class NetSlim:
         The highest leaves every group its floor. It is rounded down to four digits, as a grid's
         sparsities are, so that it may be asked for as it is printed.
         """
-        channels = sum(group.width for group in groups)
-        kept = sum(min(self.floor, group.width) for group in groups)
+        widths = [group.width for group in groups if group.normalised]
+        channels, kept = sum(widths), sum(min(self.floor, width) for width in widths)
         return Reach((channels - kept) * 10_000 // channels / 10_000)
 
 

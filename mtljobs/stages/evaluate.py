@@ -24,6 +24,7 @@ from mtljobs.stages.materials import (
 )
 from mtljobs.stages.results import CellWriter
 from mtljobs.stages.work import Work
+from mtljobs.training.resolution import resize_nearest
 
 BATCH = 8
 """Images per forward pass; the last batch is filled up with its last image."""
@@ -74,11 +75,18 @@ def _batches(work: Work, dataset: Dataset, device: torch.device) -> Iterator[tup
 
 
 def _predict(model: Any, images: Tensor, tasks: tuple[str, ...]) -> dict[str, Tensor]:
-    """Predictions from a batch of the full size, so that no image's bits depend on its place."""
-    padding = images[-1:].expand(BATCH - len(images), -1, -1, -1)
+    """Predictions at the images' size.
+
+    From a batch of the full size, so that no image's bits depend on its place.
+    """
+    count, _, rows, columns = images.shape
+    padding = images[-1:].expand(BATCH - count, -1, -1, -1)
     with torch.inference_mode():
         predictions = model(torch.cat([images, padding]), tasks)
-    return {name: values[: len(images)] for name, values in predictions.items()}
+    return {
+        name: resize_nearest(values[:count], (rows, columns))
+        for name, values in predictions.items()
+    }
 
 
 def _values(meter: Meter) -> np.ndarray:

@@ -36,12 +36,10 @@ class Segmentation:
         target: Int[Tensor, "image row column"],
     ) -> Float[Tensor, ""]:
         """Cross entropy, averaged over the batch's pixels that are not void."""
-        # One row per pixel: torch's loss on images has no deterministic CUDA kernel.
-        logits = prediction.movedim(1, -1).flatten(end_dim=-2)
-        total = functional.cross_entropy(
-            logits, target.flatten(), ignore_index=VOID, reduction="sum"
-        )
-        return total / (target != VOID).sum().clamp(min=1)
+        # Per pixel, and then added up: the sum that torch's CUDA kernel makes is atomic, in any
+        # order, so that it refuses to run under `use_deterministic_algorithms`.
+        losses = functional.cross_entropy(prediction, target, ignore_index=VOID, reduction="none")
+        return losses.sum() / (target != VOID).sum().clamp(min=1)
 
     def meter(self) -> ConfusionMeter:
         """A new, empty meter."""

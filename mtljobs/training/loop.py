@@ -26,6 +26,7 @@ from mtljobs.contracts import (
 from mtljobs.errors import DataError, DivergedError, StopRequested
 from mtljobs.training.checkpoint import load_checkpoint, save_checkpoint
 from mtljobs.training.order import EpochBatches, EpochSamples, collate
+from mtljobs.training.resolution import resize_nearest
 
 LOG_LINES = 200
 """About how many lines a training's history has."""
@@ -229,9 +230,14 @@ _OPTIMISERS = {"adam": torch.optim.Adam}
 
 
 def batch_losses(model: nn.Module, batch: Batch, tasks: Mapping[str, Task]) -> dict[str, Tensor]:
-    """Loss per task of a model on a batch."""
+    """Loss per task of a model on a batch, at the resolution of its predictions."""
     predictions = model(batch["image"], tuple(tasks))
-    return {name: task.loss(predictions[name], batch[name]) for name, task in tasks.items()}
+    return {name: _loss(task, predictions[name], batch[name]) for name, task in tasks.items()}
+
+
+def _loss(task: Task, prediction: Tensor, target: Tensor) -> Tensor:
+    rows, columns = prediction.shape[-2:]
+    return task.loss(prediction, resize_nearest(target, (rows, columns)))
 
 
 def _ignore_signals(worker: int) -> None:

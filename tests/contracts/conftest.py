@@ -10,6 +10,7 @@ import pytest
 from pydantic import TypeAdapter
 
 import mtljobs.settings
+from mtljobs.settings import build
 
 
 def settings_classes():
@@ -55,6 +56,17 @@ def smallest():
 
 
 @pytest.fixture
+def small(smallest):
+    """Makes a network's settings at a sixteenth of its width, and the network, to be looked at."""
+
+    def make(cls, tasks):
+        settings = dataclasses.replace(smallest(cls), width=1 / 16)
+        return settings, build(settings, channels=dict.fromkeys(tasks, 2), widths=None).eval()
+
+    return make
+
+
+@pytest.fixture
 def table_of():
     """Makes the table of a grid file that a settings object stands for, defaults written out."""
     return written_out
@@ -82,8 +94,10 @@ def smallest_value(schema, definitions):
             value = [smallest_value(item, definitions) for item in items]
         case {"type": "integer"}:
             value = schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
+        case {"type": "string"}:
+            value = "a" * schema.get("minLength", 1)
         case {"type": kind}:
-            value = {"number": 0.5, "string": "a", "boolean": False}[kind]
+            value = {"number": 0.5, "boolean": False}[kind]
     return value
 
 

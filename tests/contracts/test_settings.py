@@ -7,6 +7,7 @@ import re
 from typing import get_args, get_type_hints
 
 import pytest
+import torch
 from pydantic import TypeAdapter, ValidationError
 
 from mtljobs.contracts import ChannelGroup, Phase
@@ -77,10 +78,16 @@ def test_settings_survive_the_way_through_a_plan(settings_class, smallest):
 
 
 def test_canonical_form_holds_every_field(settings_class, smallest):
-    since = {f.name for f in dataclasses.fields(settings_class) if "since" in f.metadata}
-    fields = {field.name for field in dataclasses.fields(settings_class)}
+    fields = dataclasses.fields(settings_class)
+    since, places = ({f.name for f in fields if m in f.metadata} for m in ("since", "place"))
+    names = {field.name for field in fields} - places
     form = set(canonical(smallest(settings_class))) - {"version"}
-    assert fields - since <= form <= fields
+    assert names - since <= form <= names
+
+
+def test_place_has_a_default_for_the_plan_that_leaves_it_out(settings_class):
+    places = [f for f in dataclasses.fields(settings_class) if "place" in f.metadata]
+    assert [f.name for f in places if f.default is dataclasses.MISSING] == []
 
 
 def test_field_of_a_later_release_has_a_plain_default(settings_class):
@@ -150,12 +157,30 @@ class TestModelSettings:
         one, two = (settings.channel_groups(tasks) for tasks in (self.TASKS[:1], self.TASKS))
         assert {group.name for group in one} < {group.name for group in two}
 
-    def test_explained_layers_divide_the_image_evenly(self, model_choice, smallest):
-        settings = smallest(model_choice)
+    def test_network_has_the_convolutions_and_widths_that_are_stated(self, model_choice, small):
+        settings, network = small(model_choice, self.TASKS)
+        convolutions = {
+            name: module.out_channels
+            for name, module in network.named_modules()
+            if hasattr(module, "out_channels")
+        }
+        assert tuple(convolutions) == settings.convolutions(self.TASKS)
+        for group in settings.channel_groups(self.TASKS):
+            members = (*group.producers, *group.followers)
+            assert {convolutions[name] for name in members} == {group.width}
+
+    @pytest.mark.parametrize("size", [(32, 64), (96, 32)])
+    def test_explained_layers_are_as_large_as_stated(self, model_choice, small, size):
+        settings, network = small(model_choice, self.TASKS)
         assert "last_shared" in settings.layers
+        seen = {}
         for layer in settings.layers.values():
-            rows, columns = settings.layer_size(layer, (192, 256))
-            assert 192 % rows == 256 % columns == 0, layer
+            network.get_submodule(layer).register_forward_hook(
+                lambda *call, layer=layer: seen.update({layer: tuple(call[2].shape[-2:])})
+            )
+        network(torch.zeros(1, 3, *size), self.TASKS)
+        assert seen == {layer: settings.layer_size(layer, size) for layer in seen}
+        assert seen.keys() == set(settings.layers.values())
 
 
 class TestPruningSettings:

@@ -6,9 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from mtljobs.models.segnet_mtan import SegNetMTAN
+from mtljobs.settings import build
+from mtljobs.settings.models import DeepLabResNet, SegNetMTAN
 
 CHANNELS = {"segmentation": 5, "depth": 1, "normals": 3}
+ARCHITECTURES = {
+    "segnet_mtan": SegNetMTAN(name="segnet_mtan", width=1 / 16),
+    "deeplab_resnet": DeepLabResNet(name="deeplab_resnet", width=1 / 16),
+}
 
 
 @pytest.fixture
@@ -17,13 +22,19 @@ def images() -> torch.Tensor:
 
 
 @pytest.fixture
-def lived_in() -> Callable[..., SegNetMTAN]:
-    """A network at width 1/16 in eval mode whose norms are not the identity, as after training."""
+def architecture(request: pytest.FixtureRequest) -> SegNetMTAN | DeepLabResNet:
+    """Settings of a small network: SegNet-MTAN, where a test does not ask for another by name."""
+    return ARCHITECTURES[getattr(request, "param", "segnet_mtan")]
 
-    def make(*tasks: str, widths: dict[str, int] | None = None) -> SegNetMTAN:
+
+@pytest.fixture
+def lived_in(architecture: SegNetMTAN | DeepLabResNet) -> Callable[..., nn.Module]:
+    """A network in eval mode whose norms are not the identity, as after training."""
+
+    def make(*tasks: str, widths: dict[str, int] | None = None) -> nn.Module:
         torch.manual_seed(0)
         channels = {task: CHANNELS[task] for task in tasks or CHANNELS}
-        network = SegNetMTAN(width=1 / 16, channels=channels, widths=widths)
+        network = build(architecture, channels=channels, widths=widths)
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 nn.init.uniform_(module.weight, 0.5, 1.5)

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from mtljobs.errors import GridError
-from mtljobs.settings.models import SegNetMTAN
+from mtljobs.settings.models import DeepLabResNet, SegNetMTAN, WeightsFile
 
 
 @pytest.mark.parametrize(
@@ -42,3 +43,54 @@ def test_stride_doubles_from_stage_to_stage(layer, stride):
 def test_layer_that_no_task_shares_is_refused(layer):
     with pytest.raises(GridError, match=r"Valid are last_shared, bottleneck"):
         SegNetMTAN(name="segnet_mtan").layer_size(layer, (64, 64))
+
+
+def test_streams_of_deeplab_tie_the_ends_of_all_blocks_of_a_stage():
+    groups = {g.name: g for g in DeepLabResNet(name="deeplab_resnet").channel_groups(("depth",))}
+    ends = tuple(f"backbone.layer1.{k}.conv2" for k in range(3))
+    assert groups["stage1"].producers == ("backbone.conv1", *ends)
+    assert groups["stage4"].producers == (
+        "backbone.layer4.0.conv2",
+        "backbone.layer4.0.downsample.0",
+        "backbone.layer4.1.conv2",
+        "backbone.layer4.2.conv2",
+    )
+    assert groups["stage3.5"].producers == ("backbone.layer3.5.conv1",)
+
+
+def test_deeplab_has_4_streams_16_insides_and_8_hidden_convolutions_per_task():
+    groups = DeepLabResNet(name="deeplab_resnet").channel_groups(("segmentation", "normals"))
+    widths = [group.width for group in groups if group.normalised]
+    assert len(widths) == 4 + 16
+    # Streams of 64, 128, 256, 512; insides of 3, 4, 6 and 3 blocks.
+    assert sum(widths) == 960 + 3 * 64 + 4 * 128 + 6 * 256 + 3 * 512
+    assert [group.width for group in groups if not group.normalised] == [1024] * 16
+
+
+@pytest.mark.parametrize(
+    ("layer", "size", "expected"),
+    [
+        ("backbone.layer4.2.conv2", (321, 321), (41, 41)),
+        ("backbone.layer4", (480, 640), (61, 81)),
+        ("backbone.layer2.0.conv1", (224, 224), (29, 29)),
+        ("backbone.layer3.5", (256, 512), (33, 65)),
+        ("backbone.layer1", (321, 321), (81, 81)),
+        ("backbone.layer1.0.conv2", (480, 640), (121, 161)),
+        ("backbone.layer4", (1, 1), (1, 1)),
+    ],
+)
+def test_layer_of_deeplab_is_an_eighth_of_the_image_rounded_up_twice(layer, size, expected):
+    assert DeepLabResNet(name="deeplab_resnet").layer_size(layer, size) == expected
+
+
+def test_misspelt_layer_of_deeplab_is_answered_with_the_nearest():
+    with pytest.raises(
+        GridError, match=r"deeplab_resnet has no layer.*nearest: .*backbone\.layer4,"
+    ):
+        DeepLabResNet(name="deeplab_resnet").layer_size("backbone.layer5", (321, 321))
+
+
+@pytest.mark.parametrize("sum_", ["", "abc", "A" * 64, "0" * 63, "g" * 64])
+def test_sum_of_a_weights_file_is_64_hex_digits(sum_):
+    with pytest.raises(ValidationError):
+        WeightsFile(sha256=sum_)

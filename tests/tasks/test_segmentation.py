@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from mtljobs.errors import DataError
@@ -33,6 +35,20 @@ def test_loss_is_the_mean_cross_entropy_of_labelled_pixels(task):
     loss = task.loss(prediction, labels(1, 0, -1))
     # Shares of the true class: 1/3 and 2/4; the third pixel is void.
     assert loss.item() == pytest.approx((math.log(3) + math.log(2)) / 2)
+
+
+def test_loss_and_its_gradient_are_torchs_own(task):
+    generator = torch.Generator().manual_seed(0)
+    prediction = torch.randn(2, 3, 24, 32, generator=generator)
+    target = torch.randint(-1, 3, (2, 24, 32), generator=generator)
+    found = []
+    for loss in (task.loss, partial(functional.cross_entropy, ignore_index=-1)):
+        leaf = prediction.clone().requires_grad_()
+        value = loss(leaf, target)
+        value.backward()
+        found.append((value.detach(), leaf.grad))
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
 
 
 def test_loss_without_labelled_pixels_is_zero_and_teaches_nothing(task):

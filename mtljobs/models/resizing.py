@@ -1,0 +1,33 @@
+"""Bilinear enlargement as two matrix products: one way on every device, forward and backward."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+
+def enlarge(
+    features: Float[Tensor, "image channel row column"],
+) -> Float[Tensor, "image channel doubled_row doubled_column"]:
+    """The features at twice their rows and columns, bilinear, corners on corners.
+
+    torch's own backward adds up atomically on a GPU, in any order, and so refuses to run under
+    `use_deterministic_algorithms`; that of a matrix product is another product.
+
+    Source: torch's `interpolate(scale_factor=2, mode="bilinear", align_corners=True)`, whose
+        weights these are. `benchmarks/test_resizing.py` compares the two.
+
+    Example:
+        >>> enlarge(torch.tensor([[[[0.0, 3.0]]]])).tolist()
+        [[[[0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 2.0, 3.0]]]]
+    """
+    rows, columns = (_doubling(n, features) for n in features.shape[-2:])
+    return rows.mT @ (features @ columns)
+
+
+def _doubling(n: int, like: Tensor) -> Float[Tensor, "n doubled"]:
+    """What n values are multiplied with: what torch makes of each of n unit vectors."""
+    units = torch.eye(n, dtype=like.dtype, device=like.device)
+    return functional.interpolate(units[None], scale_factor=2, mode="linear", align_corners=True)[0]
