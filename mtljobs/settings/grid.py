@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypeVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic.dataclasses import dataclass
 
 from mtljobs.settings.base import DECLARED
@@ -17,7 +17,7 @@ from mtljobs.settings.resources import Resources
 from mtljobs.settings.store import Store
 from mtljobs.settings.tasks import TaskChoice
 from mtljobs.settings.training import Training
-from mtljobs.settings.weighting import Equal, WeightingChoice
+from mtljobs.settings.weighting import Equal, Fixed, WeightingChoice
 
 T = TypeVar("T")
 
@@ -65,6 +65,19 @@ class Experiment:
     def _distinct_tasks(cls, values: tuple[TaskChoice, ...]) -> tuple[TaskChoice, ...]:
         _distinct(tuple(task.name for task in values))
         return values
+
+    @field_validator("weighting")
+    @classmethod
+    def _weights_for_all_tasks(
+        cls, value: WeightingChoice, info: ValidationInfo
+    ) -> WeightingChoice:
+        tasks = {task.name for task in info.data.get("tasks", ())}
+        if isinstance(value, Fixed) and tasks and tasks != value.weights.keys():
+            raise ValueError(
+                f"weights should name each task once ({', '.join(sorted(tasks))}), received "
+                f"{', '.join(sorted(value.weights)) or 'none'}"
+            )
+        return value
 
 
 def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
