@@ -58,6 +58,9 @@ def since(release: str) -> dict[str, Any]:
 EXPLAINS = {"explains": True}
 """Metadata of a task's field that changes explanations but not the network."""
 
+PLACE = {"place": True}
+"""Metadata of a field that says where something lies, not what it is: in no canonical form."""
+
 
 def canonical(settings: Any, *, learns: bool = False) -> Any:
     """Settings as plain JSON values, complete: what identities are made of.
@@ -77,6 +80,8 @@ def canonical(settings: Any, *, learns: bool = False) -> Any:
             values["version"] = version
         for entry in dataclasses.fields(settings):
             value = getattr(settings, entry.name)
+            if "place" in entry.metadata:
+                continue
             if "since" in entry.metadata and value == entry.default:
                 continue
             if learns and entry.metadata.get("explains"):

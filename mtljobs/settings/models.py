@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import field
 from difflib import get_close_matches
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
@@ -11,7 +12,21 @@ from pydantic.dataclasses import dataclass
 
 from mtljobs.contracts import ChannelGroup
 from mtljobs.errors import GridError
-from mtljobs.settings.base import DECLARED
+from mtljobs.settings.base import DECLARED, PLACE
+
+
+@dataclass(**DECLARED)
+class WeightsFile:
+    """Initial weights that a user brings: what they are, and where they lie.
+
+    Attributes:
+        file: Path of a `.safetensors`, or of a `.pth` or `.pt` that holds a state dict; only where
+            to look, and no part of any identity.
+        sha256: Of the file, 64 hex digits, as `sha256sum` prints it.
+    """
+
+    file: str = field(default="", metadata=PLACE)
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]*$", min_length=64, max_length=64)]
 
 
 @dataclass(**DECLARED)

@@ -82,8 +82,10 @@ def smallest_value(schema, definitions):
             value = [smallest_value(item, definitions) for item in items]
         case {"type": "integer"}:
             value = schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
+        case {"type": "string"}:
+            value = "a" * schema.get("minLength", 1)
         case {"type": kind}:
-            value = {"number": 0.5, "string": "a", "boolean": False}[kind]
+            value = {"number": 0.5, "boolean": False}[kind]
     return value
 
 

@@ -77,10 +77,16 @@ def test_settings_survive_the_way_through_a_plan(settings_class, smallest):
 
 
 def test_canonical_form_holds_every_field(settings_class, smallest):
-    since = {f.name for f in dataclasses.fields(settings_class) if "since" in f.metadata}
-    fields = {field.name for field in dataclasses.fields(settings_class)}
+    fields = dataclasses.fields(settings_class)
+    since, places = ({f.name for f in fields if m in f.metadata} for m in ("since", "place"))
+    names = {field.name for field in fields} - places
     form = set(canonical(smallest(settings_class))) - {"version"}
-    assert fields - since <= form <= fields
+    assert names - since <= form <= names
+
+
+def test_place_has_a_default_for_the_plan_that_leaves_it_out(settings_class):
+    places = [f for f in dataclasses.fields(settings_class) if "place" in f.metadata]
+    assert [f.name for f in places if f.default is dataclasses.MISSING] == []
 
 
 def test_field_of_a_later_release_has_a_plain_default(settings_class):

@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from mtljobs.errors import GridError, MissingExtraError
 from mtljobs.settings import build, canonical, derive_seed, digest
-from mtljobs.settings.base import DECLARED, EXPLAINS, load, restore, since
+from mtljobs.settings.base import DECLARED, EXPLAINS, PLACE, load, restore, since
 from mtljobs.settings.data import DataChoice, Folder
 from mtljobs.settings.resources import Resources
 from mtljobs.settings.tasks import Depth
@@ -25,6 +25,7 @@ class Halving:
         start: There from the first.
         rounds: Added by release 0.2.
         shown: Changes explanations alone.
+        folder: Where to look.
     """
 
     implementation: ClassVar[str] = "collections:OrderedDict"
@@ -34,6 +35,7 @@ class Halving:
     start: float = 1.0
     rounds: int = field(default=1, metadata=since("0.2"))
     shown: int = field(default=5, metadata=EXPLAINS)
+    folder: str = field(default="", metadata=PLACE)
 
 
 def test_canonical_form_holds_version_name_and_defaults():
@@ -45,6 +47,11 @@ def test_field_of_a_later_release_enters_once_it_leaves_its_default():
     before = canonical(Halving(name="halving", rounds=1))
     assert "rounds" not in before
     assert canonical(Halving(name="halving", rounds=2)) == {**before, "rounds": 2}
+
+
+def test_canonical_form_never_says_where_something_lies():
+    here, nowhere = (Halving(name="halving", folder=folder) for folder in ("/here", ""))
+    assert canonical(here) == canonical(nowhere)
 
 
 def test_network_does_not_depend_on_what_changes_explanations_alone():
@@ -78,7 +85,7 @@ def test_seed_depends_on_every_part_of_its_purpose():
 
 def test_build_passes_the_fields_without_the_name_and_the_context():
     built = build(Halving(name="halving", start=0.5), sparsity=0.75)
-    assert dict(built) == {"start": 0.5, "rounds": 1, "shown": 5, "sparsity": 0.75}
+    assert dict(built) == {"start": 0.5, "rounds": 1, "shown": 5, "folder": "", "sparsity": 0.75}
 
 
 def test_missing_package_is_named_with_what_to_install():
