@@ -50,7 +50,7 @@ class FAMO:
         ordered = torch.stack([losses[task] for task in self.tasks])
         self._require_positive(ordered)
         self._before.append(ordered.detach())
-        weights = self.logits.values(like=ordered).detach().softmax(0)
+        weights = self.logits.values(like=ordered).softmax(0)
         shifted = ordered + self.epsilon
         scale = (weights / shifted.detach()).sum()
         return (weights * shifted.log()).sum() / scale
@@ -65,7 +65,7 @@ class FAMO:
             fall = self._mean_log(self._before) - self._mean_log(after)
             weights = self.logits.values(like=fall).softmax(0)
             gradient = weights * (fall - (weights * fall).sum())
-        self.logits.step(gradient=gradient)
+        self.logits.step(gradient)
         self._before = []
 
     def state_dict(self) -> dict[str, Any]:

@@ -26,26 +26,23 @@ class LearnedVector:
         self._adam = torch.optim.Adam([self._values], lr=learning_rate, weight_decay=weight_decay)
 
     def values(self, like: Tensor) -> Tensor:
-        """The numbers, with gradient, on the device of `like`."""
+        """The numbers, without gradient, on the device of `like`."""
         if self._values.device != like.device:
             moments = self._adam.state_dict()
             self._values.data = self._values.data.to(like.device)
             self._adam.load_state_dict(moments)  # which takes them to where the numbers are
-        return self._values
+        return self._values.detach()
 
-    def step(self, *, gradient: Tensor | None = None, learning_rate: float | None = None) -> None:
+    def step(self, gradient: Tensor, *, learning_rate: float | None = None) -> None:
         """One step down a gradient.
 
         Args:
-            gradient: Of the numbers; None: what backward passes have left in them.
             learning_rate: From this step on; None: as before.
         """
-        if gradient is not None:
-            self._values.grad = gradient
         if learning_rate is not None:
             self._adam.param_groups[0]["lr"] = learning_rate
+        self._values.grad = gradient
         self._adam.step()
-        self._values.grad = None
 
     def state_dict(self) -> dict[str, Any]:
         """The numbers and the moments of their optimiser."""

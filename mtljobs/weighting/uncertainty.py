@@ -15,9 +15,9 @@ from mtljobs.weighting.learned import LearnedVector
 class Uncertainty:
     """Sums loss / (2 variance) + log(variance) / 2 over the tasks, and learns the variances.
 
-    Their Adam is one of their own at the learning rate of the network's. Adam works number by
-    number, so this is the same as to have them among the network's parameters, less its weight
-    decay.
+    They are learned by an Adam of their own, at the learning rate of the network's. Adam works
+    number by number, so this is the same as to have them among the network's parameters, less its
+    weight decay.
 
     Args:
         log_variance: That every task starts with.
@@ -33,10 +33,12 @@ class Uncertainty:
         self.log_variances = LearnedVector(
             len(self.tasks), start=log_variance, learning_rate=0.0, weight_decay=0.0
         )
+        self._parts: list[Tensor] = []  # losses of this step's parts so far
 
     def combine(self, losses: Mapping[str, Tensor], step: Step) -> Tensor:
-        """The weighed sum; its backward pass leaves the variances their gradients too."""
+        """The weighed sum, as the network learns from it."""
         ordered = torch.stack([losses[task] for task in self.tasks])
+        self._parts.append(ordered.detach())
         log_variances = self.log_variances.values(like=ordered)
         return (ordered * (-log_variances).exp() + log_variances).sum() / 2
 
@@ -44,8 +46,13 @@ class Uncertainty:
         """Nothing to do."""
 
     def after_step(self, model: nn.Module, step: Step) -> None:
-        """Learn the variances at the network's learning rate."""
-        self.log_variances.step(learning_rate=step.learning_rate)
+        """Learn the variances from the losses of this step, at the network's learning rate."""
+        mean = torch.stack(self._parts).mean(0)
+        log_variances = self.log_variances.values(like=mean)
+        # Written out: a gradient that came through `backward` would bear a loss scaler's factor.
+        gradient = (1 - mean * (-log_variances).exp()) / 2
+        self.log_variances.step(gradient, learning_rate=step.learning_rate)
+        self._parts = []
 
     def state_dict(self) -> dict[str, Any]:
         """The variances and their optimiser's moments."""
