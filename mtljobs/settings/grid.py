@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 from mtljobs.settings.base import DECLARED
 from mtljobs.settings.data import DataChoice
 from mtljobs.settings.explain import Explain
-from mtljobs.settings.models import ModelChoice
+from mtljobs.settings.models import ModelChoice, WeightsFile
 from mtljobs.settings.numerics import Numerics
 from mtljobs.settings.pruning import PruningChoice
 from mtljobs.settings.resources import Resources
@@ -30,6 +30,8 @@ class Experiment:
         name: Of the experiment's node in the store.
         sparsities: Fractions in [0, 1), of four digits at most.
         seeds: One network per seed and sparsity.
+        init: Weights of a whole, dense network of this model and these tasks that every recipe
+            begins with; None: random ones, a function of the seed.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -42,6 +44,7 @@ class Experiment:
     sparsities: Annotated[tuple[float, ...], Field(min_length=1)]
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1)]
     explain: Explain
+    init: WeightsFile | None = None
 
     @field_validator("sparsities")
     @classmethod
