@@ -42,13 +42,8 @@ class FAMO:
         self._before: list[Tensor] = []  # losses of this step's parts so far
 
     def combine(self, losses: Mapping[str, Tensor], step: Step) -> Tensor:
-        """A sum of logarithms whose gradient is a convex combination of the losses' gradients.
-
-        Raises:
-            DivergedError: A loss is not positive.
-        """
-        ordered = torch.stack([losses[task] for task in self.tasks])
-        self._require_positive(ordered)
+        """A sum of logarithms whose gradient is a convex combination of the losses' gradients."""
+        ordered = self._ordered(losses)
         self._before.append(ordered.detach())
         weights = self.logits.values(like=ordered).softmax(0)
         shifted = ordered + self.epsilon
@@ -59,14 +54,20 @@ class FAMO:
         """Nothing to do."""
 
     def after_step(self, model: nn.Module, step: Step) -> None:
-        """Learn the logits from how far the step has lowered each loss of its batch."""
+        """Learn the logits from how far the step has lowered each loss of its batch.
+
+        Raises:
+            DivergedError: A loss of this step was not positive.
+        """
         with torch.no_grad():
-            after = [torch.stack([part[task] for task in self.tasks]) for part in step.losses()]
-            fall = self._mean_log(self._before) - self._mean_log(after)
-            weights = self.logits.values(like=fall).softmax(0)
-            gradient = weights * (fall - (weights * fall).sum())
-        self.logits.step(gradient)
+            before = torch.stack(self._before)
+            after = torch.stack([self._ordered(part) for part in step.losses()])
         self._before = []
+        # Once a step, not in `combine` as well: a GPU waits for every look at its numbers.
+        self._require_positive(torch.cat([before, after]).amin(0))
+        fall = (before.mean(0) + self.epsilon).log() - (after.mean(0) + self.epsilon).log()
+        weights = self.logits.values(like=fall).softmax(0)
+        self.logits.step(weights * (fall - (weights * fall).sum()))
 
     def state_dict(self) -> dict[str, Any]:
         """The logits and their optimiser's moments."""
@@ -76,15 +77,12 @@ class FAMO:
         """Take up the state that `state_dict` gave."""
         self.logits.load_state_dict(state)
 
-    def _mean_log(self, parts: Sequence[Float[Tensor, "task"]]) -> Float[Tensor, "task"]:
-        """Logarithm of a batch's losses, from those of its equally large parts."""
-        mean = torch.stack(list(parts)).mean(0)
-        self._require_positive(mean)
-        return (mean + self.epsilon).log()
+    def _ordered(self, losses: Mapping[str, Tensor]) -> Float[Tensor, "task"]:
+        return torch.stack([losses[task] for task in self.tasks])
 
-    def _require_positive(self, losses: Float[Tensor, "task"]) -> None:
-        if (losses <= 0).any():
-            received = dict(zip(self.tasks, losses.tolist(), strict=True))
+    def _require_positive(self, lowest: Float[Tensor, "task"]) -> None:
+        if (lowest <= 0).any():
+            received = dict(zip(self.tasks, lowest.tolist(), strict=True))
             raise DivergedError(
                 f"the weighting famo takes the logarithm of every loss, and received {received}, "
                 "where each should be above 0. A loss of exactly 0 comes of a batch without one "

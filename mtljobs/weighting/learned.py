@@ -28,9 +28,10 @@ class LearnedVector:
     def values(self, like: Tensor) -> Tensor:
         """The numbers, without gradient, on the device of `like`."""
         if self._values.device != like.device:
-            moments = self._adam.state_dict()
-            self._values.data = self._values.data.to(like.device)
-            self._adam.load_state_dict(moments)  # which takes them to where the numbers are
+            state = self._adam.state_dict()
+            self._values = nn.Parameter(self._values.detach().to(like.device))
+            self._adam = torch.optim.Adam([self._values])
+            self._adam.load_state_dict(state)  # rates too; moments go to where the numbers are
         return self._values.detach()
 
     def step(self, gradient: Tensor, *, learning_rate: float | None = None) -> None:

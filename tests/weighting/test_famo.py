@@ -120,12 +120,17 @@ def test_second_forward_pass_builds_no_graph(famo, make_step, named):
 
 
 @pytest.mark.parametrize("loss", [0.0, -0.5])
-def test_loss_without_a_logarithm_is_refused_by_name(famo, make_step, named, loss):
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_loss_without_a_logarithm_is_refused_by_name(famo, run_steps, loss, when):
+    losses = {"before": torch.ones(3), "after": torch.ones(3)}
+    losses[when] = torch.tensor([1.0, loss, 1.0])
     with pytest.raises(DivergedError) as caught:
-        famo.combine(named(torch.tensor([1.0, loss, 1.0])), make_step())
+        run_steps(famo, [(losses["before"], losses["after"])])
     for part in (f"'depth': {loss}", "above 0", "training.batch", "another weighting"):
         assert part in str(caught.value)
 
 
-def test_loss_that_is_not_finite_is_left_to_the_loop(famo, make_step, named):
-    assert math.isnan(famo.combine(named(torch.tensor([1.0, math.nan, 1.0])), make_step()))
+def test_loss_that_is_not_finite_is_left_to_the_loop(famo, run_steps):
+    losses = torch.tensor([1.0, math.nan, 1.0])
+    [gradient] = run_steps(famo, [(losses, losses)])
+    assert gradient.isnan().any()
