@@ -29,10 +29,8 @@ def load_network(run: str | Path, *, experiment: str, sparsity: float, seed: int
         MissingExtraError: torch is not installed.
 
     Example:
-        >>> network = mtljobs.load_network(  # doctest: +SKIP
-        ...     "paper", experiment="segnet-netslim", sparsity=0.5, seed=0
-        ... )
-        >>> depth = network(images, tasks=("depth",))["depth"]  # doctest: +SKIP
+        network = mtljobs.load_network("paper", experiment="segnet-hrank", sparsity=0.5, seed=0)
+        depth = network(images, tasks=("depth",))["depth"]
     """
     # By name and when it is called: to import mtljobs takes no torch, and no time.
     load = importlib.import_module("mtljobs.cluster.networks").load_network
