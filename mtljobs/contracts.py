@@ -404,7 +404,7 @@ class TrainingHook(Protocol):
 class Weighting(TrainingHook, Protocol):
     """How task losses are balanced; its state is part of the checkpoint."""
 
-    def combine(self, losses: Mapping[str, Tensor]) -> Tensor:
+    def combine(self, losses: Mapping[str, Tensor], step: Step) -> Tensor:
         """The scalar to back-propagate; called once for each part of a step's batch."""
         ...
 

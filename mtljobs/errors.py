@@ -58,7 +58,7 @@ class WeightsError(UserError):
 
 
 class DivergedError(UserError):
-    """A training's losses are not finite: its settings lead nowhere."""
+    """A training's losses are not what its settings can learn from: not finite, say."""
 
 
 class CorruptionError(MtljobsError):

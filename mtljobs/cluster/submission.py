@@ -12,6 +12,7 @@ from mtljobs.cluster.runs import Proposal
 from mtljobs.errors import GridError, MissingExtraError, UserError
 from mtljobs.plan.frozen import Plan, freeze_plan
 from mtljobs.plan.planning import grow_plan
+from mtljobs.plan.weights import check_weights
 
 
 def freeze(proposal: Proposal) -> Path:
@@ -19,6 +20,7 @@ def freeze(proposal: Proposal) -> Path:
 
     Raises:
         GridError: A data set is known by its published counts alone.
+        WeightsError: A weights file is another than the grid says.
         StaleSlotError: The run holds results of other settings.
         UserError: The run has grown since the proposal was made, or its folder cannot be written.
     """
@@ -27,6 +29,7 @@ def freeze(proposal: Proposal) -> Path:
             "a data set of this grid is not prepared, so identities are provisional: run "
             "`mtljobs data prepare` for it, then submit again."
         )
+    check_weights(proposal.plan.resources["weights"])
     plan = grow_plan(proposal.previous, proposal.plan)
     try:
         return freeze_plan(proposal.run, plan, previous=proposal.previous)

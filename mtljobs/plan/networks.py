@@ -19,9 +19,11 @@ def network_shards(
     for phase in experiment.pruning.recipe(sparsity):
         parent = chain[-1] if chain else None
         inputs = {"data": data_identity(info)}
+        spec = _phase_spec(experiment, phase, seed, numerics)
         if parent is not None:
             inputs["parent"] = parent.identity
-        spec = _phase_spec(experiment, phase, seed, numerics)
+        else:
+            spec["init"] = canonical(experiment.init)
         chain.append(
             shared_shard(spec, inputs=inputs, parents=(parent.name,) if parent is not None else ())
         )

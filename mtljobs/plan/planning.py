@@ -15,6 +15,7 @@ from mtljobs.plan.cells import CellPlanner, reduction
 from mtljobs.plan.datasets import dataset_info
 from mtljobs.plan.frozen import Cell, Plan
 from mtljobs.plan.layouts import check_experiment, grow_layout, is_growth
+from mtljobs.plan.weights import locate_weights
 from mtljobs.settings import Experiment, Grid, canonical
 from mtljobs.settings.resources import Resources
 
@@ -65,14 +66,17 @@ def plan_grid(
     Raises:
         GridError: The grid asks for something impossible, for data that nobody prepared, or for
             no cell at all.
+        WeightsError: A weights file that it names is not there.
     """
     layouts = {}
     cells: list[Cell] = []
     shards: dict[str, Shard] = {}
     provisional = False
+    weights: dict[str, str] = {}
     for experiment in grid.experiment:
         info = dataset_info(experiment.data, workspace)
         check_experiment(experiment, info)
+        weights |= locate_weights(experiment, folder, grid.resources.weights)
         pairs = _wanted_pairs(experiment, wanted)
         if not pairs:
             continue
@@ -95,7 +99,7 @@ def plan_grid(
         cells=tuple(cells),
         layouts=layouts,
         shards=(*ordered, reduction(ordered)),
-        resources=canonical(_absolute(grid.resources, folder)),
+        resources=canonical(_absolute(grid.resources, folder, weights)),
         backend=grid.store.backend,
         provisional=provisional,
     )
@@ -150,10 +154,12 @@ def grow_plan(previous: Plan | None, addition: Plan) -> Plan:
         if shard.stage != "reduce"
     }
     ordered = tuple(shards.values())
-    folders = {**previous.resources["data"], **addition.resources["data"]}
+    places = {
+        key: {**previous.resources[key], **addition.resources[key]} for key in ("data", "weights")
+    }
     return dataclasses.replace(
         addition,
-        resources={**addition.resources, "data": folders},
+        resources={**addition.resources, **places},
         cells=tuple(cells[slot] for slot in order),
         layouts={**previous.layouts, **addition.layouts},
         shards=(*ordered, reduction(ordered)),
@@ -200,9 +206,9 @@ def _only(experiment: Experiment, pairs: list[tuple[float, int]]) -> Experiment:
     )
 
 
-def _absolute(resources: Resources, folder: Path) -> Resources:
+def _absolute(resources: Resources, folder: Path, weights: dict[str, str]) -> Resources:
     data = {name: str((folder / path).absolute()) for name, path in resources.data.items()}
-    return dataclasses.replace(resources, data=data)
+    return dataclasses.replace(resources, data=data, weights=weights)
 
 
 def _unique(values: Iterable[T]) -> tuple[T, ...]:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, TypeVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic.dataclasses import dataclass
 
 from mtljobs.settings.base import DECLARED
 from mtljobs.settings.data import DataChoice
 from mtljobs.settings.explain import Explain
-from mtljobs.settings.models import ModelChoice
+from mtljobs.settings.models import ModelChoice, WeightsFile
 from mtljobs.settings.numerics import Numerics
 from mtljobs.settings.pruning import PruningChoice
 from mtljobs.settings.resources import Resources
 from mtljobs.settings.store import Store
 from mtljobs.settings.tasks import TaskChoice
 from mtljobs.settings.training import Training
-from mtljobs.settings.weighting import Equal, WeightingChoice
+from mtljobs.settings.weighting import Equal, Fixed, WeightingChoice
 
 T = TypeVar("T")
 
@@ -30,6 +30,8 @@ class Experiment:
         name: Of the experiment's node in the store.
         sparsities: Fractions in [0, 1), of four digits at most.
         seeds: One network per seed and sparsity.
+        init: Weights of a whole, dense network of this model and these tasks that every recipe
+            begins with; None: random ones, a function of the seed.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
@@ -42,6 +44,7 @@ class Experiment:
     sparsities: Annotated[tuple[float, ...], Field(min_length=1)]
     seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**63)], ...], Field(min_length=1)]
     explain: Explain
+    init: WeightsFile | None = None
 
     @field_validator("sparsities")
     @classmethod
@@ -65,6 +68,19 @@ class Experiment:
     def _distinct_tasks(cls, values: tuple[TaskChoice, ...]) -> tuple[TaskChoice, ...]:
         _distinct(tuple(task.name for task in values))
         return values
+
+    @field_validator("weighting")
+    @classmethod
+    def _weights_for_all_tasks(
+        cls, value: WeightingChoice, info: ValidationInfo
+    ) -> WeightingChoice:
+        tasks = {task.name for task in info.data.get("tasks", ())}
+        if isinstance(value, Fixed) and tasks and tasks != value.weights.keys():
+            raise ValueError(
+                f"weights should name each task once ({', '.join(sorted(tasks))}), received "
+                f"{', '.join(sorted(value.weights)) or 'none'}"
+            )
+        return value
 
 
 def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:

@@ -17,6 +17,7 @@ class Resources:
 
     Attributes:
         data: Data set id -> folder, read only; relative folders count from the grid file.
+        weights: SHA-256 of a weights file -> its path; a plan adds the files of its experiments.
         loader_workers: Processes that load images beside a training; 0 loads in the worker.
         checkpoint_every_s: Seconds of training between checkpoints.
         walltime_min: Time limit of a Slurm job in minutes.
@@ -25,6 +26,7 @@ class Resources:
     """
 
     data: dict[str, str] = field(default_factory=dict)
+    weights: dict[str, str] = field(default_factory=dict)
     loader_workers: Annotated[int, Field(ge=0, le=64)] = 0
     checkpoint_every_s: Annotated[float, Field(gt=0)] = 60.0
     walltime_min: Annotated[int, Field(ge=1)] = 240

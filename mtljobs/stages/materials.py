@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mtljobs.contracts import Dataset, DatasetInfo, Split, Task
 from mtljobs.errors import DataError
+from mtljobs.models.weights_file import load_weights, read_weights
 from mtljobs.plan.datasets import dataset_info
 from mtljobs.plan.networks import data_identity
 from mtljobs.settings import build, derive_seed
@@ -93,9 +95,27 @@ def open_network(work: Work, role: str, tasks: dict[str, Task], device: torch.de
 
 
 def starting_point(work: Work, tasks: dict[str, Task], device: torch.device) -> Any:
-    """What a phase starts from, in training mode: its parent network, or an initialisation."""
+    """What a phase starts from, in training mode: its parent network, or an initialisation.
+
+    Raises:
+        WeightsError: The user's weights are damaged, or another network's.
+    """
     if "parent" in work.shard.inputs:
         return open_network(work, "parent", tasks, device).train()
     torch.manual_seed(derive_seed(work.shard.spec["seed"], "initialisation"))
     channels = {name: task.channels for name, task in tasks.items()}
-    return build(open_model_choice(work), channels=channels, widths=None).to(device)
+    choice = open_model_choice(work)
+    model: Any = build(choice, channels=channels, widths=None)
+    if (init := work.shard.spec["init"]) is not None:
+        path, state = _read_weights(work, init["sha256"])
+        load_weights(model, state, source=path)
+    elif (backbone := getattr(choice, "backbone", None)) is not None:
+        path, state = _read_weights(work, backbone.sha256)
+        model.load_backbone(state, source=path)
+    return model.to(device)
+
+
+def _read_weights(work: Work, sha256: str) -> tuple[str, dict[str, Tensor]]:
+    """A weights file that the grid names: where it lies, and what is in it."""
+    path = work.resources.weights[sha256]
+    return path, read_weights(Path(path), sha256=sha256)

@@ -146,7 +146,7 @@ class Trainer:
             group["lr"] = step.learning_rate
         [losses] = step.losses()
         self.optimiser.zero_grad(set_to_none=True)
-        self.weighting.combine(losses).backward()  # type: ignore[no-untyped-call]
+        self.weighting.combine(losses, step).backward()  # type: ignore[no-untyped-call]
         for hook in self.hooks:
             hook.after_backward(self.model, step)
         self.optimiser.step()

@@ -173,9 +173,15 @@ def finished_desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
 
 
 @pytest.fixture
-def new_desk(tmp_path: Path) -> Desk:
+def blank_desk(tmp_path: Path) -> Desk:
+    """A desk whose grid was not submitted yet."""
+    return Desk(tmp_path / "desk").photograph()
+
+
+@pytest.fixture
+def new_desk(blank_desk: Desk) -> Desk:
     """A desk whose run has not begun."""
-    return Desk(tmp_path / "desk").photograph().submit()
+    return blank_desk.submit()
 
 
 @pytest.fixture

@@ -37,6 +37,11 @@ def test_adding_a_sparsity_and_a_seed_computes_those_cells_alone_and_moves_no_ch
     explained = [name for name in second if name.startswith("explain")]
     assert len(explained) == 2 * (3 * 2 - 2)  # two blocks of each of the four new cells
     assert not set(explained) & set(first)
+    trained = [name for name, end in second.items() if name.startswith("train") and end == "done"]
+    # A seed's dense and penalised training, and a tuning of each of its two cuts, are 4; the first
+    # grid had made 3 of the 8.
+    assert len(trained) == 2 * 4 - 3
+    assert len(network_records(run, "train")) == 2 * 4
     results = [name for name in before if "/sparsity/" not in name and "/seed" not in name]
     assert {name: after[name] for name in results} == {name: before[name] for name in results}
 
@@ -59,6 +64,12 @@ def test_a_changed_learning_rate_is_stale_and_submit_refuses(
     assert set(proposal.changes.stale.values()) == {("experiment.training.learning_rate",)}
     with pytest.raises(StaleSlotError, match=r"training\.learning_rate.*--run NEW"):
         freeze(proposal)
+
+
+def network_records(run: RunFolder, stage: str) -> list[Path]:
+    """Records of the workspace's networks that a stage has made."""
+    networks = run.root.parent / "shared/networks"
+    return [path for path in networks.glob("*/record.json") if f'"{stage}-' in path.read_text()]
 
 
 def chunk_bytes(run: RunFolder) -> dict[str, bytes]:

@@ -93,3 +93,12 @@ def test_computing_without_torch_says_what_to_install(run_light):
         "    print(error)\n"
     )
     assert "'mtljobs[compute]'" in " ".join(words)
+
+
+def test_importing_mtljobs_loads_nothing_but_itself_and_still_offers_networks(run_light):
+    names = run_light(
+        "import mtljobs, sys\n"
+        "print(*(name for name in sys.modules if name.startswith(('mtljobs', 'pydantic'))))\n"
+        "assert callable(mtljobs.load_network)\n"
+    )
+    assert names == ["mtljobs"]

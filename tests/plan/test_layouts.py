@@ -84,7 +84,7 @@ class TestShapes:
         settings = layout().settings
         assert set(settings) == {"experiment", "numerics", "data_sha256"}
         assert set(settings["experiment"]) == {
-            "name", "data", "model", "tasks", "weighting", "training", "pruning", "explain",
+            "name", "data", "model", "tasks", "weighting", "training", "pruning", "explain", "init",
         }  # fmt: skip
 
     def test_settings_are_resolved(self, layout, experiment):

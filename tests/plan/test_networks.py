@@ -175,8 +175,8 @@ class TestIdentity:
 
     def test_spec_of_a_training_holds_all_that_it_depends_on(self, network, table):
         assert set(network(table).spec) == {
-            "stage", "phase", "method", "data", "model", "tasks", "seed", "numerics", "training",
-            "weighting",
+            "stage", "phase", "method", "data", "model", "tasks", "seed", "numerics", "sparsity",
+            "training", "weighting", "init",
         }  # fmt: skip
 
     def test_tune_is_as_long_as_the_method_says(self, planned, of_stage, table):

@@ -109,3 +109,29 @@ def test_order_of_keys_changes_nothing():
 def test_grid_needs_an_experiment():
     with pytest.raises(ValidationError, match="at least 1 item"):
         TypeAdapter(Grid).validate_python({"experiment": []})
+
+
+class TestWeights:
+    TASKS = ({"name": "segmentation"}, {"name": "depth"})
+
+    def test_weights_of_all_tasks_are_taken_in_any_order(self):
+        weights = {"depth": 20.0, "segmentation": 1.0}
+        settings = experiment(tasks=self.TASKS, weighting={"name": "fixed", "weights": weights})
+        assert settings.weighting.weights == weights
+
+    @pytest.mark.parametrize(
+        ("weights", "received"),
+        [
+            ({"depth": 1.0}, "depth"),
+            ({"depth": 1.0, "segmentation": 1.0, "normals": 1.0}, "depth, normals, segmentation"),
+            ({"depth": 1.0, "segmentatoin": 1.0}, "depth, segmentatoin"),
+            ({}, "none"),
+        ],
+    )
+    def test_weights_of_other_tasks_are_refused_by_name(self, weights, received):
+        assert refusal(tasks=self.TASKS, weighting={"name": "fixed", "weights": weights}).endswith(
+            f"weights should name each task once (depth, segmentation), received {received}"
+        )
+
+    def test_weight_of_nothing_is_refused(self):
+        assert "greater than 0" in refusal(weighting={"name": "fixed", "weights": {"depth": 0.0}})
