@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from mtljobs.ledger.paths import create_folder
-from mtljobs.settings.base import load
 
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
-FLUSH_EVERY_S = 10
+VERSION = "brain.Event:2"
+"""What the first record of an event file says."""
 
 _log = logging.getLogger(__name__)
 
@@ -25,13 +24,15 @@ class EventFile:
 
     An attempt that goes on from a checkpoint withdraws what earlier ones wrote beyond it.
 
+    Not torch's SummaryWriter: it writes in a thread of its own, which dies loudly on a full disk.
+
     Args:
-        folder: Of the shard's event files; made when there is something to write.
+        folder: Of the shard's event files, one for each attempt that has something to write.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._writer: SummaryWriter | None = None
+        self._path: Path | None = None
         self._broken = False
 
     def write(self, entry: Mapping[str, float]) -> None:
@@ -40,30 +41,27 @@ class EventFile:
             return
         try:
             self._write(entry)
-        except Exception as error:  # whatever it is, the training is worth more
+        except OSError as error:
             self._broken = True
             _log.warning("no more TensorBoard events in %s: %s", self._folder, error)
 
     def _write(self, entry: Mapping[str, float]) -> None:
-        iteration = int(entry["iteration"])
-        if self._writer is None:
-            self._writer = load("torch.utils.tensorboard:SummaryWriter")(
-                create_folder(self._folder), purge_step=iteration, flush_secs=FLUSH_EVERY_S
-            )
-        for name, value in entry.items():
-            if name != "iteration":
-                self._writer.add_scalar(name, value, iteration)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Write out what waits; the training is over, whether or not that works."""
-        if self._writer is not None:
-            with suppress(Exception):
-                self._writer.close()
+        now, iteration = time.time(), int(entry["iteration"])
+        values = [
+            Summary.Value(tag=name, simple_value=value)
+            for name, value in entry.items()
+            if name != "iteration"
+        ]
+        records = [Event(wall_time=now, step=iteration, summary=Summary(value=values))]
+        if self._path is None:
+            # Readers take files in the order of their names, and know them by the middle part.
+            self._path = create_folder(self._folder) / f"{time.time_ns()}.tfevents"
+            start = SessionLog(status=SessionLog.START)
+            records[:0] = [
+                Event(wall_time=now, file_version=VERSION),
+                Event(wall_time=now, step=iteration, session_log=start),
+            ]
+        with self._path.open("ab") as file:
+            writer = RecordWriter(file)
+            for record in records:
+                writer.write(record.SerializeToString())

@@ -53,15 +53,14 @@ def run(work: Work) -> None:
         depth_unit=info.depth_unit,
         seed=derive_seed(spec["seed"], spec["phase"]),
     )
-    with EventFile(work.run.tensorboard / work.shard.name) as events:
-        history = trainer.run(
-            checkpoint=work.scratch / CHECKPOINT,
-            checkpoint_every_s=work.resources.checkpoint_every_s,
-            loader_workers=work.resources.loader_workers,
-            stop=work.stop,
-            progress=work.progress,
-            told=events.write,
-        )
+    history = trainer.run(
+        checkpoint=work.scratch / CHECKPOINT,
+        checkpoint_every_s=work.resources.checkpoint_every_s,
+        loader_workers=work.resources.loader_workers,
+        stop=work.stop,
+        progress=work.progress,
+        told=EventFile(work.run.tensorboard / work.shard.name).write,
+    )
     save_network(work.output, model)
     lines = [json.dumps(entry, sort_keys=True, allow_nan=False) + "\n" for entry in history]
     (work.output / HISTORY).write_text("".join(lines), encoding="utf-8")
