@@ -90,6 +90,11 @@ class RunFolder:
         return self.root / "logs"
 
     @property
+    def tensorboard(self) -> Path:
+        """Event files of trainings, a folder per shard; they hold times, and no result."""
+        return self.root / "tensorboard"
+
+    @property
     def tables(self) -> Path:
         """What the reduction computes."""
         return self.root / "tables"

@@ -71,7 +71,10 @@ def comparable_settings(
         segments_max=experiment.explain.segments_room(),
         saliency=explained_saliency(experiment),
     )
-    values: dict[str, Any] = canonical(dataclasses.replace(experiment, explain=explain))
+    training = experiment.training.over(len(info.splits["train"]))
+    values: dict[str, Any] = canonical(
+        dataclasses.replace(experiment, explain=explain, training=training)
+    )
     del values["sparsities"], values["seeds"]
     batch = numerics.resolved_irof_batch(experiment.data.size, experiment.model.width)
     return {
@@ -110,7 +113,8 @@ def check_experiment(experiment: Experiment, info: DatasetInfo) -> None:
 
     Raises:
         GridError: A target that the data set lacks, a size that the model cannot take, a batch
-            larger than the training split, or a sparsity out of the method's reach.
+            larger than the training split, a validation without images, or a sparsity out of the
+            method's reach.
     """
     where = f"experiment {experiment.name!r}"
     for task in experiment.tasks:
@@ -129,6 +133,12 @@ def check_experiment(experiment: Experiment, info: DatasetInfo) -> None:
         raise GridError(
             f"{where}: training.batch = {experiment.training.batch} exceeds the "
             f"{len(info.splits['train'])} training images of {info.id!r}."
+        )
+    if experiment.training.validate_every and not info.splits["validation"]:
+        raise GridError(
+            f"{where}: training.validate_every asks for validation images, and {info.id!r} has "
+            "none: prepare the data set with a validation part, or leave out validate_every and "
+            'keep = "best". The test images are for the results alone.'
         )
     _check_sparsities(experiment)
 

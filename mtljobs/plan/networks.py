@@ -19,7 +19,7 @@ def network_shards(
     for phase in experiment.pruning.recipe(sparsity):
         parent = chain[-1] if chain else None
         inputs = {"data": data_identity(info)}
-        spec = _phase_spec(experiment, phase, seed, numerics)
+        spec = _phase_spec(experiment, phase, seed, info=info, numerics=numerics)
         if parent is not None:
             inputs["parent"] = parent.identity
         else:
@@ -57,7 +57,7 @@ def computing(numerics: Numerics) -> dict[str, Any]:
 
 
 def _phase_spec(
-    experiment: Experiment, phase: Phase, seed: int, numerics: Numerics
+    experiment: Experiment, phase: Phase, seed: int, *, info: DatasetInfo, numerics: Numerics
 ) -> dict[str, Any]:
     spec = {
         "stage": "prune" if phase.kind == "cut" else "train",
@@ -72,7 +72,7 @@ def _phase_spec(
     }
     if phase.kind == "cut":
         return spec
-    training = canonical(experiment.training)
-    training["iterations"] = phase.iterations or experiment.training.iterations
-    training["learning_rate"] = phase.learning_rate or experiment.training.learning_rate
+    training = canonical(experiment.training.over(len(info.splits["train"])))
+    training["iterations"] = phase.iterations or training["iterations"]
+    training["learning_rate"] = phase.learning_rate or training["learning_rate"]
     return {**spec, "training": training, "weighting": canonical(experiment.weighting)}

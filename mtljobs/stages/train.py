@@ -10,6 +10,7 @@ from mtljobs.settings import build, derive_seed
 from mtljobs.settings.base import restore
 from mtljobs.settings.training import Training
 from mtljobs.settings.weighting import WeightingChoice
+from mtljobs.stages.events import EventFile
 from mtljobs.stages.materials import (
     apply_numerics,
     open_dataset,
@@ -48,6 +49,8 @@ def run(work: Work) -> None:
             iterations=spec["training"]["iterations"],
         ),
         dataset=open_dataset(work, info, "train"),
+        validation=open_dataset(work, info, "validation"),
+        depth_unit=info.depth_unit,
         seed=derive_seed(spec["seed"], spec["phase"]),
     )
     history = trainer.run(
@@ -56,7 +59,8 @@ def run(work: Work) -> None:
         loader_workers=work.resources.loader_workers,
         stop=work.stop,
         progress=work.progress,
+        told=EventFile(work.run.tensorboard / work.shard.name).write,
     )
     save_network(work.output, model)
-    lines = [json.dumps(entry, sort_keys=True) + "\n" for entry in history]
+    lines = [json.dumps(entry, sort_keys=True, allow_nan=False) + "\n" for entry in history]
     (work.output / HISTORY).write_text("".join(lines), encoding="utf-8")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from mtljobs.contracts import (
     Batch,
@@ -23,13 +20,15 @@ from mtljobs.contracts import (
     TrainingHook,
     Weighting,
 )
-from mtljobs.errors import DataError, DivergedError, StopRequested
+from mtljobs.data.augment import Augmentation
+from mtljobs.errors import DataError, StopRequested
 from mtljobs.training.checkpoint import load_checkpoint, save_checkpoint
-from mtljobs.training.order import EpochBatches, EpochSamples, collate
+from mtljobs.training.history import Entry, History, diverged
+from mtljobs.training.loading import load_batches
+from mtljobs.training.order import EpochBatches, EpochSamples
+from mtljobs.training.precision import Precision
 from mtljobs.training.resolution import resize_nearest
-
-LOG_LINES = 200
-"""About how many lines a training's history has."""
+from mtljobs.training.validation import Predict, Validation
 
 
 class Trainer:
@@ -40,18 +39,28 @@ class Trainer:
 
     Args:
         iterations: Optimiser steps in all.
+        epochs: None: a plan has made iterations of them.
         batch: Images per step.
+        accumulate: Equal parts that a batch is taken in.
         optimiser: "adam".
         learning_rate: At iteration 0.
         weight_decay: L2 penalty inside the optimiser.
         decay_every: Iterations between decays of the learning rate, or None.
         decay_factor: What a decay multiplies the learning rate with.
+        scales: Zooms to draw from.
+        zoom: "mtan" or "exact", what a zoom does to targets.
         flip: Mirror half of the images.
+        autocast: Number format of forward passes, or "off".
+        channels_last: Channels innermost in memory.
+        validate_every: Iterations between measurements of the validation split, or None.
+        keep: "last" or "best" weights.
         model: Trained in place, on the device where it is.
         tasks: Task name -> task.
         weighting: Balances the losses.
         hooks: What a pruning method adds to each step.
         dataset: The training split.
+        validation: The validation split; only asked for what `validate_every` needs.
+        depth_unit: Of the data set.
         seed: Of the order of images and their augmentation.
     """
 
@@ -59,22 +68,33 @@ class Trainer:
         self,
         *,
         iterations: int,
+        epochs: None,
         batch: int,
+        accumulate: int,
         optimiser: str,
         learning_rate: float,
         weight_decay: float,
         decay_every: int | None,
         decay_factor: float,
+        scales: tuple[float, ...],
+        zoom: str,
         flip: bool,
+        autocast: str,
+        channels_last: bool,
+        validate_every: int | None,
+        keep: str,
         model: nn.Module,
         tasks: Mapping[str, Task],
         weighting: Weighting,
         hooks: Sequence[TrainingHook],
         dataset: Dataset,
+        validation: Dataset,
+        depth_unit: str,
         seed: int,
     ) -> None:
         self.iterations = iterations
         self.batch = batch
+        self.accumulate = accumulate
         self.learning_rate = learning_rate
         self.decay_every = decay_every
         self.decay_factor = decay_factor
@@ -82,14 +102,27 @@ class Trainer:
         self.tasks = tasks
         self.weighting = weighting
         self.hooks: tuple[TrainingHook, ...] = (*hooks, weighting)
-        self.samples = EpochSamples(dataset, seed=seed, flip=flip)
+        self.samples = EpochSamples(
+            dataset,
+            seed=seed,
+            augmentation=Augmentation(scales=scales, flip=flip, zoom=zoom, depth_unit=depth_unit),
+        )
         self.seed = seed
+        self.precision = Precision(autocast=autocast, channels_last=channels_last, model=model)
         self.optimiser = _OPTIMISERS[optimiser](
             model.parameters(), lr=learning_rate, weight_decay=weight_decay
         )
         self.iteration = 0
-        self.history: list[dict[str, float]] = []
-        self._window: dict[str, float] = {}
+        self.history = History(tasks=tuple(tasks), iterations=iterations)
+        self.validation = Validation(
+            every=validate_every,
+            keep=keep,
+            batch=batch // accumulate,
+            iterations=iterations,
+            dataset=validation,
+            tasks=tasks,
+            losses=lambda predict, batch: batch_losses(predict, batch, tasks),
+        )
 
     def run(
         self,
@@ -99,8 +132,11 @@ class Trainer:
         loader_workers: int,
         stop: StopFlag,
         progress: Progress,
-    ) -> list[dict[str, float]]:
+        told: Callable[[Entry], None],
+    ) -> list[Entry]:
         """Train to the end.
+
+        No checkpoint ever holds weights that are not finite, or comes after a loss that was not.
 
         Args:
             checkpoint: Read first where it exists, replaced as the training goes on.
@@ -108,75 +144,89 @@ class Trainer:
             loader_workers: Processes that load images; 0 loads in this one.
             stop: Asked before every step.
             progress: Told after every step.
+            told: Given each entry of the history as it is made. After a resume, those since the
+                checkpoint come again, the same as before.
 
         Returns:
-            Mean loss per task over windows of the training, with the iteration that ends each.
+            The history: mean loss per task over windows of the training, with the iteration that
+            ends each, and what was measured on the validation split.
 
         Raises:
             StopRequested: `stop` said so; the checkpoint holds everything up to here.
             DataError: An image cannot be read; the checkpoint holds everything up to there.
-            DivergedError: A loss is not finite any more.
+            DivergedError: A loss is not finite any more: at that step on a CPU, one step later on
+                a GPU. The last checkpoint is from before, and stays.
         """
         state = load_checkpoint(checkpoint)
         if state is not None:
             self._restore(state)
+        self.history.told = told
         self.model.train()
         saved_at = time.monotonic()
         try:
+            self._validate(stop)  # due where a stop or an unreadable image came in between
             for batch in self._batches(loader_workers, stop):
                 if time.monotonic() - saved_at >= checkpoint_every_s:
-                    save_checkpoint(checkpoint, self._state())
+                    self._save(checkpoint)
                     saved_at = time.monotonic()
                 self._step(batch)
+                self._validate(stop)
                 progress(self.iteration, self.iterations, "iterations")
         except (DataError, StopRequested):  # both between two steps, where the state is whole
-            save_checkpoint(checkpoint, self._state())
+            self._save(checkpoint)
             raise
-        save_checkpoint(checkpoint, self._state())
-        return self.history
+        self._save(checkpoint)
+        self.validation.choose(self.model)
+        return self.history.entries
 
     def _step(self, batch: Batch) -> None:
         step = Step(
             iteration=self.iteration,
             epoch=self.iteration // (len(self.samples) // self.batch),
             learning_rate=self._rate(),
-            losses=lambda: [batch_losses(self.model, batch, self.tasks)],
+            losses=lambda: self._part_losses(batch),
         )
         for group in self.optimiser.param_groups:
             group["lr"] = step.learning_rate
-        [losses] = step.losses()
         self.optimiser.zero_grad(set_to_none=True)
-        self.weighting.combine(losses, step).backward()  # type: ignore[no-untyped-call]
+        found = []
+        for losses in step.losses():
+            self.precision.backward(self.weighting.combine(losses, step) / self.accumulate)
+            found.append(torch.stack([losses[name].detach() for name in self.tasks]))
+        self.precision.unscale(self.optimiser)
         for hook in self.hooks:
             hook.after_backward(self.model, step)
-        self.optimiser.step()
+        self.precision.step(self.optimiser)
         for hook in self.hooks:
             hook.after_step(self.model, step)
         self.iteration += 1
-        self._note(losses)
+        self.history.note(
+            torch.stack(found).mean(dim=0),
+            iteration=self.iteration,
+            learning_rate=step.learning_rate,
+        )
+
+    def _part_losses(self, batch: Batch) -> Iterator[dict[str, Tensor]]:
+        """Losses of one part of a batch after the other; each part's graph goes with its losses."""
+        size = self.batch // self.accumulate
+        for start in range(0, self.batch, size):
+            part = {name: values[start : start + size] for name, values in batch.items()}
+            yield batch_losses(self.precision, part, self.tasks)
 
     def _rate(self) -> float:
         decays = self.iteration // self.decay_every if self.decay_every else 0
         return self.learning_rate * self.decay_factor**decays
 
-    def _note(self, losses: Mapping[str, Tensor]) -> None:
-        for name, value in losses.items():
-            self._window[name] = self._window.get(name, 0.0) + value.item()
-        window = max(1, self.iterations // LOG_LINES)
-        if self.iteration % window == 0 or self.iteration == self.iterations:
-            steps = self.iteration % window or window
-            means = {name: total / steps for name, total in self._window.items()}
-            if not all(math.isfinite(mean) for mean in means.values()):
-                raise DivergedError(
-                    f"the training diverged: mean losses {means} before iteration "
-                    f"{self.iteration}. Lower training.learning_rate, and submit to another run."
-                )
-            self.history.append({"iteration": self.iteration, **means})
-            self._window = {}
+    def _validate(self, stop: StopFlag) -> None:
+        if self.validation.is_due(self.iteration):
+            self.history.settle()
+            entry = self.validation.measure(
+                self.model, self.precision, iteration=self.iteration, stop=stop
+            )
+            self.history.add(entry)
 
     def _batches(self, workers: int, stop: StopFlag) -> Iterator[Batch]:
-        """Batches from the present iteration on, on the model's device, until told to stop."""
-        device = next(self.model.parameters()).device
+        """Batches from the present iteration on."""
         batches = EpochBatches(
             count=len(self.samples),
             batch=self.batch,
@@ -184,52 +234,52 @@ class Trainer:
             start=self.iteration,
             stop=self.iterations,
         )
-        loader: DataLoader[Batch | Exception] = DataLoader(
-            self.samples,  # type: ignore[arg-type]
-            batch_sampler=batches,
-            collate_fn=collate,
-            num_workers=workers,
-            # Not fork: this process has a thread that keeps the heartbeat.
-            multiprocessing_context="forkserver" if workers else None,
-            worker_init_fn=_ignore_signals,
-            # Of its own: a loader that starts again, after a resume, draws from nobody else's.
-            generator=torch.Generator(),
-        )
-        for batch in loader:
-            if stop():
-                raise StopRequested(f"stopped before iteration {self.iteration}")
-            if isinstance(batch, Exception):
-                raise batch
-            yield {name: value.to(device) for name, value in batch.items()}
+        device = next(self.model.parameters()).device
+        return load_batches(self.samples, batches, workers=workers, device=device, stop=stop)
+
+    def _save(self, checkpoint: Path) -> None:
+        """Replace the checkpoint, by none that is not good.
+
+        Raises:
+            DivergedError: The last loss, or a weight, is not finite.
+        """
+        self.history.settle()
+        state = self._state()
+        for name, value in state["model"].items():
+            if not value.isfinite().all():
+                raise diverged(f"{name} is not finite after iteration {self.iteration}")
+        save_checkpoint(checkpoint, state)
 
     def _state(self) -> dict[str, Any]:
         return {
             "iteration": self.iteration,
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
+            "precision": self.precision.state_dict(),
             "hooks": [hook.state_dict() for hook in self.hooks],
             "generator": torch.get_rng_state(),
             "device_generators": torch.cuda.get_rng_state_all(),
-            "history": self.history,
-            "window": self._window,
+            "history": self.history.state_dict(),
+            "validation": self.validation.state_dict(),
         }
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self.iteration = state["iteration"]
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
+        self.precision.load_state_dict(state["precision"])
         for hook, values in zip(self.hooks, state["hooks"], strict=True):
             hook.load_state_dict(values)
         torch.set_rng_state(state["generator"])
         torch.cuda.set_rng_state_all(state["device_generators"])
-        self.history = list(state["history"])
-        self._window = dict(state["window"])
+        self.history.load_state_dict(state["history"])
+        self.validation.load_state_dict(state["validation"])
 
 
 _OPTIMISERS = {"adam": torch.optim.Adam}
 
 
-def batch_losses(model: nn.Module, batch: Batch, tasks: Mapping[str, Task]) -> dict[str, Tensor]:
+def batch_losses(model: Predict, batch: Batch, tasks: Mapping[str, Task]) -> dict[str, Tensor]:
     """Loss per task of a model on a batch, at the resolution of its predictions."""
     predictions = model(batch["image"], tuple(tasks))
     return {name: _loss(task, predictions[name], batch[name]) for name, task in tasks.items()}
@@ -238,10 +288,3 @@ def batch_losses(model: nn.Module, batch: Batch, tasks: Mapping[str, Task]) -> d
 def _loss(task: Task, prediction: Tensor, target: Tensor) -> Tensor:
     rows, columns = prediction.shape[-2:]
     return task.loss(prediction, resize_nearest(target, (rows, columns)))
-
-
-def _ignore_signals(worker: int) -> None:
-    """A loader worker dies with its parent, not with the notice that its parent acts on."""
-    del worker
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)

@@ -9,7 +9,7 @@ import numpy as np
 from torch.utils.data import default_collate
 
 from mtljobs.contracts import Batch, Dataset, Sample
-from mtljobs.data.augment import flip as flip_sample
+from mtljobs.data.augment import Augmentation
 from mtljobs.errors import MtljobsError
 from mtljobs.settings import derive_seed
 
@@ -55,10 +55,10 @@ class EpochBatches:
 class EpochSamples:
     """A data set seen through keys: the same key gives the same, augmented, sample anywhere."""
 
-    def __init__(self, dataset: Dataset, *, seed: int, flip: bool) -> None:
+    def __init__(self, dataset: Dataset, *, seed: int, augmentation: Augmentation) -> None:
         self.dataset = dataset
         self.seed = seed
-        self.flip = flip
+        self.augmentation = augmentation
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -71,14 +71,13 @@ class EpochSamples:
         """
         epoch, index = key
         try:
-            sample = self.dataset[index]
+            return self.augmentation(
+                self.dataset[index], lambda purpose: derive_seed(self.seed, purpose, epoch, index)
+            )
         except MtljobsError as error:
             return error
         except Exception:
             return RuntimeError(traceback.format_exc())
-        if self.flip and derive_seed(self.seed, "flip", epoch, index) % 2:
-            return flip_sample(sample)
-        return sample
 
 
 def collate(samples: Sequence[Sample | Exception]) -> Batch | Exception:

@@ -22,7 +22,10 @@ SEAMS = {
     "tasks": (contracts.Task, {"info"}),
     "weighting": (contracts.Weighting, {"tasks"}),
     "pruning": (contracts.Pruner, set()),
-    "training": (None, {"model", "tasks", "weighting", "hooks", "dataset", "seed"}),
+    "training": (
+        None,
+        {"model", "tasks", "weighting", "hooks", "dataset", "validation", "depth_unit", "seed"},
+    ),
     "saliency": (contracts.Saliency, set()),
     "superpixels": (contracts.Superpixels, set()),
     "faithfulness": (contracts.Faithfulness, {"batch"}),

@@ -129,6 +129,10 @@ class TestRefusals:
             "experiment 'study': training.batch = 17 exceeds the 16 training images of 'rooms'."
         )
 
+    def test_validation_of_a_data_set_without_validation_images(self, refusal, experiment):
+        experiment["training"]["validate_every"] = 4
+        assert "'rooms' has none: prepare the data set with a validation part" in refusal()
+
     def test_layer_that_the_model_lacks(self, refusal, experiment):
         experiment["explain"]["saliency"] = {"name": "grad_cam", "layer": "botleneck"}
         assert "no layer 'botleneck' to explain; nearest: bottleneck" in refusal()

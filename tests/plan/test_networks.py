@@ -136,6 +136,8 @@ class TestIdentity:
             ("training", {"iterations": 13, "batch": 4}),
             ("training", {"iterations": 12, "batch": 5}),
             ("training", {"iterations": 12, "batch": 4, "flip": True}),
+            ("training", {"iterations": 12, "batch": 4, "accumulate": 2}),
+            ("training", {"epochs": 2, "batch": 4}),
             ("training", {"iterations": 12, "batch": 4, "learning_rate": 0.1}),
             ("model", {"name": "segnet_mtan", "width": 0.125}),
             ("data", {"name": "rooms", "size": [32, 64], "train": 16, "test": 9}),
@@ -185,6 +187,17 @@ class TestIdentity:
             for shard in of_stage(planned(table), "train")
         }
         assert lengths == {"train": 12, "tune": 6}
+
+    def test_epochs_are_iterations_by_the_time_they_are_planned(self, planned, table, experiment):
+        # 16 images in batches of 4: four steps an epoch.
+        experiment["training"] = {
+            "epochs": 3, "batch": 4, "decay_every": 2, "scales": [1.0, 1.5],
+        }  # fmt: skip
+        by_epochs = planned(table)
+        experiment["training"] = {
+            "iterations": 12, "batch": 4, "decay_every": 8, "scales": [1.0, 1.5],
+        }  # fmt: skip
+        assert planned(table) == by_epochs
 
     def test_defaults_stand_in_the_spec(self, network, table):
         training = network(table).spec["training"]

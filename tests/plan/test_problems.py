@@ -27,8 +27,9 @@ from mtljobs.errors import GridError
         ),
         (
             "iterations", "zzz",
-            "unknown key experiment[0].training.zzz (valid: batch, decay_every, decay_factor, "
-            "flip, iterations, learning_rate, optimiser, weight_decay)",
+            "unknown key experiment[0].training.zzz (valid: accumulate, autocast, batch, "
+            "channels_last, decay_every, decay_factor, epochs, flip, iterations, keep, "
+            "learning_rate, optimiser and 4 more)",
         ),
     ],
 )  # fmt: skip
@@ -74,7 +75,7 @@ def test_misspelt_choice_is_answered_with_the_nearest(refusal, grid_file, old, n
 @pytest.mark.parametrize(
     ("old", "new", "clause"),
     [
-        ("iterations = 12, ", "", "the key experiment[0].training.iterations is missing"),
+        ("name = \"study\"", "", "the key experiment[0].name is missing"),
         ("seeds = [0]", "", "the key experiment[0].seeds is missing"),
         ("[32, 32]", "[32]", "the key experiment[0].data.size[1] is missing"),
         (
@@ -82,6 +83,10 @@ def test_misspelt_choice_is_answered_with_the_nearest(refusal, grid_file, old, n
             "experiment[0].data.size takes 2 entries, received [32, 32, 3]",
         ),
         ("seeds = [0]", "seeds = []", "experiment[0].seeds needs 1 entry at least"),
+        (
+            "iterations = 12, ", "",
+            "experiment[0].training: give iterations or epochs, received neither",
+        ),
     ],
 )  # fmt: skip
 def test_missing_and_superfluous_values_are_named(refusal, grid_file, old, new, clause):
