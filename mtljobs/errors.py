@@ -53,6 +53,10 @@ class DataError(UserError):
     """A file of a data set is missing, unreadable, or holds what its description excludes."""
 
 
+class WeightsError(UserError):
+    """A file of initial weights is missing, not the one that was named, or of another network."""
+
+
 class DivergedError(UserError):
     """A training's losses are not finite: its settings lead nowhere."""
 
