@@ -172,8 +172,10 @@ class DiSparse:
 
 
 _CUTTING = ("score", "scored_weights", "keep_ratio", "dropout", "batches", "batch")
+"""Fields of DiSparse that its cuts depend on."""
+
 _MOVING = ("variant", "dropout", "update_every", "drop_fraction", "update_until", "erk_power")
-"""Fields of DiSparse that its cuts, and its training with moving masks, depend on."""
+"""Fields of DiSparse that a training with moving masks depends on."""
 
 
 PruningChoice = Annotated[NetSlim | DiSparse, Field(discriminator="name")]
