@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from itertools import islice
 from typing import Literal, cast
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtljobs.contracts import Batch, ChannelGroup, Model, PhaseKind
@@ -17,6 +17,7 @@ from mtljobs.pruning.disparse_dynamic import GrowingMasks
 from mtljobs.pruning.masks import all_convolutions, set_mask
 from mtljobs.pruning.task_scores import (
     PerTask,
+    agreement,
     gradient_sizes,
     overlap,
     places,
@@ -26,6 +27,9 @@ from mtljobs.pruning.task_scores import (
 
 Variant = Literal["static", "pretrained", "dynamic"]
 Score = Literal["sensitivity", "magnitude", "squared"]
+
+Shares = Mapping[str, Float[Tensor, "task ..."]]
+"""Convolution -> for each task that uses it, the keep ratio from which on a weight is kept."""
 
 HALVINGS = 40
 """Of the interval that the keep ratio is sought in: enough to tell one weight of 2^39."""
@@ -115,16 +119,11 @@ class DiSparse:
         Raises:
             MtljobsError: A score is not finite, as after a training that diverged.
         """
-        ranked = rank(self._scores(model, batches, losses))
-        masks = task_masks(ranked, self._chosen_ratio(ranked, sparsity))
+        shares = ranked(self._scores(model, batches, losses))
+        ratio = self._chosen_ratio(shares, sparsity)
         for name, convolution in all_convolutions(model).items():
-            agreed, kept_by_any = overlap(masks[name])
-            is_shared = len(masks[name]) > 1 and kept_by_any
-            set_mask(
-                convolution,
-                union(masks[name]),
-                agreement=agreed / kept_by_any if is_shared else math.nan,
-            )
+            masks = shares[name] <= ratio
+            set_mask(convolution, masks.any(dim=0), agreement=agreement(*overlap([*masks])))
 
     def _scores(
         self,
@@ -153,19 +152,26 @@ class DiSparse:
             for task, layers in sizes.items()
         }
 
-    def _chosen_ratio(self, ranked: PerTask, sparsity: float) -> float:
+    def _chosen_ratio(self, shares: Shares, sparsity: float) -> float:
         if self.keep_ratio == "bisected":
-            return bisect_keep_ratio(ranked, sparsity=sparsity)
+            return bisect_keep_ratio(shares, sparsity=sparsity)
         return 1 - sparsity if self.keep_ratio == "nominal" else self.keep_ratio
 
 
-def rank(scores: PerTask) -> PerTask:
-    """Place of every weight among all that its task uses, 1 for the highest score.
+def ranked(scores: PerTask) -> Shares:
+    """The keep ratio from which on a task keeps a weight, for every weight and task that uses it.
+
+    That is the weight's place among all that the task uses, by score, divided by their number.
 
     Raises:
         MtljobsError: A score is not finite.
+
+    Example:
+        >>> score = torch.tensor([0.1, 0.4, 0.3, 0.2])
+        >>> ranked({"depth": {"shared": score}, "normals": {"shared": -score}})["shared"].tolist()
+        [[1.0, 0.25, 0.5, 0.75], [0.25, 1.0, 0.75, 0.5]]
     """
-    ranked: dict[str, dict[str, Tensor]] = {}
+    shares: dict[str, list[Tensor]] = {}
     for task, layers in scores.items():
         if odd := [name for name, score in layers.items() if not score.isfinite().all()]:
             raise MtljobsError(
@@ -173,43 +179,32 @@ def rank(scores: PerTask) -> PerTask:
                 f"{len(odd)} of {len(layers)} layers: the training before this cut diverged, or "
                 "the loss of an image does; look at the losses, and lower the learning rate"
             )
-        ranked[task] = dict(zip(layers, places([*layers.values()]), strict=True))
-    return ranked
+        count = sum(score.numel() for score in layers.values())
+        for name, place in zip(layers, places([*layers.values()]), strict=True):
+            shares.setdefault(name, []).append(place.double() / count)
+    return {name: torch.stack(of_tasks) for name, of_tasks in shares.items()}
 
 
-def task_masks(ranked: PerTask, keep_ratio: float) -> dict[str, list[Tensor]]:
-    """For every layer the masks of the tasks that use it.
+def bisect_keep_ratio(shares: Shares, *, sparsity: float) -> float:
+    """The keep ratio of every task at which, of all weights together, the sparsity is gone.
+
+    As the ratio grows each task adds a weight at a time, so that what is kept is off by less than
+    one weight per task.
 
     Args:
-        ranked: As from `rank`.
-        keep_ratio: Share of the weights that it uses which each task keeps, rounded down.
-    """
-    masks: dict[str, list[Tensor]] = {}
-    for layers in ranked.values():
-        keep = int(keep_ratio * sum(place.numel() for place in layers.values()))
-        for name, place in layers.items():
-            masks.setdefault(name, []).append(place <= keep)
-    return masks
-
-
-def bisect_keep_ratio(ranked: PerTask, *, sparsity: float) -> float:
-    """The share that each task keeps so that, of all weights together, the sparsity is gone.
-
-    A task adds at most one weight at a time to what is kept, so that the share of weights gone is
-    off by less than the number of tasks in weights.
+        shares: As from `ranked`.
 
     Example:
-        >>> a, b = torch.arange(1, 5), torch.arange(4, 0, -1)  # no wish in common
-        >>> bisect_keep_ratio({"a": {"shared": a}, "b": {"shared": b}}, sparsity=0.5)
-        0.25
+        >>> opposed = torch.tensor([[0.25, 0.5, 0.75, 1.0], [1.0, 0.75, 0.5, 0.25]])
+        >>> 0.25 <= bisect_keep_ratio({"shared": opposed}, sparsity=0.5) < 0.5  # one per task
+        True
     """
-    everything = task_masks(ranked, 1.0)
-    total = sum(masks[0].numel() for masks in everything.values())
-    wanted = total - round(sparsity * total)
+    # A weight stays as soon as any task keeps it.
+    needed = torch.cat([of_tasks.amin(dim=0).flatten() for of_tasks in shares.values()])
+    wanted = len(needed) - round(sparsity * len(needed))
 
-    def surplus(keep_ratio: float) -> int:
-        masks = task_masks(ranked, keep_ratio).values()
-        return sum(int(union(of_tasks).sum()) for of_tasks in masks) - wanted
+    def surplus(ratio: float) -> int:
+        return int((needed <= ratio).count_nonzero()) - wanted
 
     low, high = 0.0, 1.0
     for _ in range(HALVINGS):
@@ -218,8 +213,3 @@ def bisect_keep_ratio(ranked: PerTask, *, sparsity: float) -> float:
             return middle
         low, high = (middle, high) if found < 0 else (low, middle)
     return min(low, high, key=lambda ratio: abs(surplus(ratio)))
-
-
-def union(masks: Sequence[Tensor]) -> Tensor:
-    """What any of the masks keeps: a weight goes only if all of its tasks let it go."""
-    return torch.stack([*masks]).any(dim=0)

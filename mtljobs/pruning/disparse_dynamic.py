@@ -12,7 +12,13 @@ from torch import Tensor, nn
 
 from mtljobs.contracts import WEIGHT_MASK, Step
 from mtljobs.pruning.masks import all_convolutions, set_mask
-from mtljobs.pruning.task_scores import overlap, places, scoring, task_gradients
+from mtljobs.pruning.task_scores import (
+    agreement,
+    overlap,
+    places,
+    scoring,
+    task_gradients,
+)
 
 
 class GrowingMasks:
@@ -68,8 +74,7 @@ class GrowingMasks:
             name: max(1, round(densities[name] * conv.weight.numel()))
             for name, conv in convolutions.items()
         }
-        self.chosen_by_all = dict.fromkeys(convolutions, 0)
-        self.chosen_by_any = dict.fromkeys(convolutions, 0)
+        self.chosen = dict.fromkeys(convolutions, (0, 0))  # by all tasks, by any task
         for name, convolution in convolutions.items():
             set_mask(convolution, _random_mask(convolution.weight, self.keep[name]))
 
@@ -88,12 +93,11 @@ class GrowingMasks:
 
     def state_dict(self) -> dict[str, Any]:
         """How often the tasks chose alike; the masks themselves are buffers of the network."""
-        return {"chosen_by_all": self.chosen_by_all, "chosen_by_any": self.chosen_by_any}
+        return {"chosen": self.chosen}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on counting."""
-        self.chosen_by_all = dict(state["chosen_by_all"])
-        self.chosen_by_any = dict(state["chosen_by_any"])
+        self.chosen = dict(state["chosen"])
 
     def _growth(self, model: nn.Module, step: Step) -> dict[str, list[Tensor]]:
         """|gradient| of every layer's weights, for each task that uses the layer."""
@@ -120,17 +124,10 @@ class GrowingMasks:
             active = convolution.get_buffer(WEIGHT_MASK)
             stays = _best(convolution.weight.detach().abs(), self.keep[name] - moving, among=active)
             grown = [_best(score, moving, among=~stays) for score in growth.get(name, [])]
-            if len(grown) > 1:
-                by_all, by_any = overlap(grown)
-                self.chosen_by_all[name] += by_all
-                self.chosen_by_any[name] += by_any
-            set_mask(
-                convolution,
-                torch.stack([stays, *grown]).any(dim=0),
-                agreement=self.chosen_by_all[name] / self.chosen_by_any[name]
-                if self.chosen_by_any[name]
-                else math.nan,
-            )
+            by_all, by_any = map(sum, zip(self.chosen[name], overlap(grown), strict=True))
+            self.chosen[name] = (by_all, by_any)
+            kept = torch.stack([stays, *grown]).any(dim=0)
+            set_mask(convolution, kept, agreement=agreement(by_all, by_any))
 
 
 def erk_densities(

@@ -6,6 +6,7 @@ by itself: how a training weighs them against each other does not matter here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -118,6 +119,13 @@ def places(scores: Sequence[Float[Tensor, "..."]]) -> list[Int[Tensor, "..."]]:
 
 
 def overlap(masks: Sequence[Bool[Tensor, "..."]]) -> tuple[int, int]:
-    """How many weights all of the masks keep, and how many any of them keeps."""
+    """How many weights all of the tasks keep, and how many any keeps; none where there is one."""
+    if len(masks) < 2:
+        return 0, 0
     stacked = torch.stack([*masks])
     return int(stacked.all(dim=0).sum()), int(stacked.any(dim=0).sum())
+
+
+def agreement(by_all: int, by_any: int) -> float:
+    """Share of the weights kept by any task that all tasks keep; NaN where nobody keeps one."""
+    return by_all / by_any if by_any else math.nan

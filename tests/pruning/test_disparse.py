@@ -9,9 +9,16 @@ import torch
 from torch import nn
 
 from mtljobs.errors import MtljobsError
-from mtljobs.pruning.disparse import bisect_keep_ratio, rank, task_masks, union
+from mtljobs.pruning.disparse import bisect_keep_ratio, ranked
 from mtljobs.pruning.masks import all_convolutions, masked_convolutions
-from mtljobs.pruning.task_scores import gradient_sizes, places, scoring, task_gradients
+from mtljobs.pruning.task_scores import (
+    agreement,
+    gradient_sizes,
+    overlap,
+    places,
+    scoring,
+    task_gradients,
+)
 from mtljobs.settings import build
 from mtljobs.settings.pruning import DiSparse
 
@@ -126,10 +133,10 @@ def test_tasks_that_agree_fully_say_so() -> None:
 
 
 def test_partial_agreement_is_intersection_over_union() -> None:
-    first, second = torch.tensor([1, 2, 3, 4]), torch.tensor([2, 1, 4, 3])
-    masks = task_masks({"a": {"shared": first}, "b": {"shared": second}}, 0.75)["shared"]
-    assert [mask.tolist() for mask in masks] == [[1, 1, 1, 0], [1, 1, 0, 1]]
-    assert union(masks).all()
+    first, second = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 1]]).bool()
+    assert agreement(*overlap([first, second])) == 2 / 4
+    assert math.isnan(agreement(*overlap([first & ~first, first & ~first])))
+    assert math.isnan(agreement(*overlap([first])))
 
 
 def test_magnitude_needs_no_gradient_and_uses_a_threshold_of_each_task() -> None:
@@ -194,9 +201,9 @@ def test_bisected_ratio_is_exact_to_the_number_of_tasks(sparsity: float) -> None
         }
         for task in TASKS
     }
-    ranked = rank(scores)
-    masks = task_masks(ranked, bisect_keep_ratio(ranked, sparsity=sparsity))
-    kept = sum(int(union(of_tasks).sum()) for of_tasks in masks.values())
+    shares = ranked(scores)
+    ratio = bisect_keep_ratio(shares, sparsity=sparsity)
+    kept = sum(int((of_tasks <= ratio).any(dim=0).sum()) for of_tasks in shares.values())
     assert abs(kept - round((1 - sparsity) * 13_000)) <= len(TASKS)
 
 
