@@ -50,6 +50,13 @@ STATUS = {
 }
 """What became of an item; `status` in the store. Codes are only ever appended."""
 
+WEIGHT_MASK = "weight_mask"
+"""Buffer of a masked convolution, bool, as its weight: False where a weight is gone, exactly 0."""
+
+MASK_AGREEMENT = "mask_agreement"
+"""Buffer of a masked convolution: how far the tasks agreed on its mask, a scalar in [0, 1]; NaN
+where there is nothing to agree on, as in a layer of one task."""
+
 
 @dataclass(frozen=True)
 class DatasetInfo:

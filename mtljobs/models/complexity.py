@@ -10,15 +10,18 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mtljobs.contracts import WEIGHT_MASK
+
 
 @dataclass(frozen=True)
 class Complexity:
     """Size and cost of a network.
 
     Attributes:
-        parameters: Weights and biases of all layers.
+        parameters: Weights and biases of all layers, less those that masks have removed.
         filters: Output channels, added over all convolutions, heads included.
-        macs: Multiply-accumulates of the convolutions for one image.
+        macs: Multiply-accumulates of the convolutions for one image, those with masked weights
+            too: a zero is multiplied like any other number.
     """
 
     parameters: int
@@ -28,18 +31,19 @@ class Complexity:
 
 def count(model: nn.Module, *, size: tuple[int, int], tasks: Sequence[str]) -> Complexity:
     """Size of `model`, and its cost for one image of (rows, columns) `size` and these tasks."""
+    dense = sum(parameter.numel() for parameter in model.parameters())
+    masked = sum(map(_masked, _convolutions(model).values()))
     return Complexity(
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        parameters=dense - masked,
         filters=sum(layer_filters(model).values()),
         macs=_macs(model, size, tasks),
     )
 
 
-def layer_parameters(model: nn.Module) -> dict[str, int]:
-    """Weights and biases of every convolution, in the order of the module."""
+def layer_weights(model: nn.Module) -> dict[str, int]:
+    """Weights of every convolution that no mask has removed, in the order of the module."""
     return {
-        name: sum(parameter.numel() for parameter in conv.parameters())
-        for name, conv in _convolutions(model).items()
+        name: conv.weight.numel() - _masked(conv) for name, conv in _convolutions(model).items()
     }
 
 
@@ -50,6 +54,12 @@ def layer_filters(model: nn.Module) -> dict[str, int]:
 
 def _convolutions(model: nn.Module) -> dict[str, nn.Conv2d]:
     return {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
+
+
+def _masked(convolution: nn.Conv2d) -> int:
+    """Weights that a mask has removed."""
+    mask = getattr(convolution, WEIGHT_MASK, None)
+    return 0 if mask is None else int((~mask).sum())
 
 
 def _macs(model: nn.Module, size: tuple[int, int], tasks: Sequence[str]) -> int:

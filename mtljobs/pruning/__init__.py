@@ -1,1 +1,1 @@
-"""Which weights go: one file per method, and the physical cut that they share (`surgery`)."""
+"""Which weights go: one file per method, and the two cuts, physical (`surgery`) and by `masks`."""

@@ -12,7 +12,8 @@ from torch.utils.data import default_collate
 
 from mtljobs.contracts import Batch, Dataset, DatasetInfo, Meter, Task
 from mtljobs.errors import StopRequested
-from mtljobs.models.complexity import count, layer_parameters
+from mtljobs.models.complexity import count, layer_weights
+from mtljobs.pruning.masks import agreements, owner
 from mtljobs.settings import build
 from mtljobs.stages.materials import (
     apply_numerics,
@@ -105,10 +106,19 @@ def _write_complexity(
     for measure in ("parameters", "filters", "macs"):
         gone = 1 - getattr(after, measure) / getattr(before, measure)
         results.write_experiment(f"sparsity_{measure}", np.array(gone))
-    old, new = layer_parameters(dense), layer_parameters(model)
-    results.write_experiment(
-        "layer_sparsity", np.array([1 - new[name] / old[name] for name in old])
-    )
+    old, new = layer_weights(dense), layer_weights(model)
+    shared = {name for name in old if owner(name) is None}
+    for part, layers in {
+        "weights": old.keys(),
+        "shared": shared,
+        "branches": old.keys() - shared,
+    }.items():
+        gone = 1 - sum(new[name] for name in layers) / sum(old[name] for name in layers)
+        results.write_experiment(f"sparsity_{part}", np.array(gone))
+    layer_sparsity = np.array([1 - new[name] / old[name] for name in old])
+    results.write_experiment("layer_sparsity", layer_sparsity)
+    agreed = agreements(model)
+    results.write_experiment("mask_agreement", np.array([agreed[name] for name in old]))
 
 
 def _constant_performance(

@@ -26,7 +26,7 @@ from mtljobs.training.loop import batch_losses
 from mtljobs.training.order import EpochBatches
 
 BATCH = 8
-"""Images per batch that a pruner is shown."""
+"""Images per batch that a pruner is shown, unless its settings say so by a field `batch`."""
 
 
 def run(work: Work) -> None:
@@ -39,11 +39,13 @@ def run(work: Work) -> None:
     pruner = open_pruner(spec["method"])
     assert pruner is not None  # noqa: S101 (a cut phase has a method)
     dataset = open_dataset(work, info, "train")
+    size = spec["method"].get("batch", BATCH)
+    torch.manual_seed(derive_seed(spec["seed"], "cut draws"))
     pruner.cut(
         model,
         sparsity=spec["sparsity"],
         groups=open_model_choice(work).channel_groups(tuple(tasks)),
-        batches=_batches(dataset, derive_seed(spec["seed"], "cut"), device),
+        batches=_batches(dataset, size, derive_seed(spec["seed"], "cut"), device),
         losses=lambda network, batch: batch_losses(network, batch, tasks),
     )
     save_network(work.output, model)
@@ -57,9 +59,9 @@ def open_pruner(method: Mapping[str, Any] | None) -> Pruner | None:
     return pruner
 
 
-def _batches(dataset: Dataset, seed: int, device: torch.device) -> Iterator[Batch]:
+def _batches(dataset: Dataset, size: int, seed: int, device: torch.device) -> Iterator[Batch]:
     """Training images in an order of their own, once through, as many as are asked for."""
-    size = min(BATCH, len(dataset))
+    size = min(size, len(dataset))
     keys = EpochBatches(
         count=len(dataset), batch=size, seed=seed, start=0, stop=len(dataset) // size
     )

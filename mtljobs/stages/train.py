@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import torch
+from torch import nn
 
+from mtljobs.contracts import TrainingHook
+from mtljobs.pruning.masks import MaskKeeper, masked_convolutions
 from mtljobs.settings import build, derive_seed
 from mtljobs.settings.base import restore
 from mtljobs.settings.training import Training
@@ -34,20 +39,12 @@ def run(work: Work) -> None:
     tasks = open_tasks(work, info)
     model = starting_point(work, tasks, device)
     torch.manual_seed(derive_seed(spec["seed"], f"{spec['phase']} draws"))
-    pruner = open_pruner(spec["method"])
     trainer = build(
         restore(Training, spec["training"]),
         model=model,
         tasks=tasks,
         weighting=build(restore(WeightingChoice, spec["weighting"]), tasks=tuple(tasks)),
-        hooks=()
-        if pruner is None
-        else pruner.hooks(
-            spec["phase"],
-            model,
-            sparsity=spec["sparsity"],
-            iterations=spec["training"]["iterations"],
-        ),
+        hooks=_hooks(spec, model),
         dataset=open_dataset(work, info, "train"),
         validation=open_dataset(work, info, "validation"),
         depth_unit=info.depth_unit,
@@ -64,3 +61,16 @@ def run(work: Work) -> None:
     save_network(work.output, model)
     lines = [json.dumps(entry, sort_keys=True, allow_nan=False) + "\n" for entry in history]
     (work.output / HISTORY).write_text("".join(lines), encoding="utf-8")
+
+
+def _hooks(spec: Mapping[str, Any], model: nn.Module) -> list[TrainingHook]:
+    """What the pruning method adds to this phase, and what the masks of the network need."""
+    hooks: list[TrainingHook] = []
+    if (pruner := open_pruner(spec["method"])) is not None:
+        iterations = spec["training"]["iterations"]
+        hooks += pruner.hooks(
+            spec["phase"], model, sparsity=spec["sparsity"], iterations=iterations
+        )
+    if masked_convolutions(model):
+        hooks.append(MaskKeeper())  # last: the method's own may move the masks in the same step
+    return hooks

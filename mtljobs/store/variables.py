@@ -56,7 +56,11 @@ EXPERIMENT = (
     Variable("sparsity_parameters", CELL, "fraction of the parameters that are gone"),
     Variable("sparsity_filters", CELL, "fraction of the filters that are gone"),
     Variable("sparsity_macs", CELL, "fraction of the multiplications that are gone"),
+    Variable("sparsity_weights", CELL, "fraction of the convolutions' weights that are gone"),
+    Variable("sparsity_shared", CELL, "the same of layers that all tasks share"),
+    Variable("sparsity_branches", CELL, "the same of layers that belong to one task"),
     Variable("layer_sparsity", (*CELL, "layer"), "fraction of the weights that are gone"),
+    Variable("mask_agreement", (*CELL, "layer"), "fraction of kept weights that all tasks keep"),
 )
 """Of `/<experiment>`: what pruning reached, against the unpruned network."""
 

@@ -187,10 +187,11 @@ class TestPruningSettings:
     def test_sparsity_0_is_the_training_that_all_methods_share(self, pruning_choice, smallest):
         assert smallest(pruning_choice).recipe(0.0) == (Phase(kind="train"),)
 
-    def test_recipe_cuts_to_the_sparsity_that_was_asked_for(self, pruning_choice, smallest):
-        cuts = [phase for phase in smallest(pruning_choice).recipe(0.5) if phase.kind == "cut"]
-        assert cuts[-1].sparsity == 0.5
-        assert [cut.sparsity for cut in cuts] == sorted(cut.sparsity for cut in cuts)
+    def test_recipe_aims_at_the_sparsity_that_was_asked_for(self, pruning_choice, smallest):
+        phases = smallest(pruning_choice).recipe(0.5)
+        aims = [phase.sparsity for phase in phases if phase.sparsity is not None]
+        assert aims[-1] == 0.5
+        assert aims == sorted(aims)
 
     def test_method_of_a_phase_says_name_and_version(self, pruning_choice, smallest):
         methods = [phase.method for phase in smallest(pruning_choice).recipe(0.5) if phase.method]
@@ -201,8 +202,10 @@ class TestPruningSettings:
                 pruning_choice.version,
             )
 
-    def test_reachable_sparsities_leave_every_group_a_channel(self, pruning_choice, smallest):
-        reach = smallest(pruning_choice).reachable(GROUPS)
-        assert 0 < reach.highest <= 1 - 2 / 40
+    def test_reachable_sparsities_leave_every_group_its_floor(self, pruning_choice, smallest):
+        method = smallest(pruning_choice)
+        floor = getattr(method, "floor", 0)  # a method that cuts no channels has none
+        reach = method.reachable(GROUPS)
+        assert 0 < reach.highest <= 1 - floor * len(GROUPS) / 40
         assert reach.highest in reach
-        assert 0.9999 not in reach
+        assert 1.0 not in reach

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mtljobs.models.complexity import Complexity, count, layer_filters, layer_parameters
+from mtljobs.models.complexity import Complexity, count, layer_filters, layer_weights
 from mtljobs.models.segnet_mtan import SegNetMTAN
 
 
@@ -27,8 +27,20 @@ def test_two_layers_counted_by_hand():
     assert count(TwoLayers(), size=(5, 6), tasks=("depth",)) == Complexity(
         parameters=112 + 8 + 8, filters=4 + 2, macs=(108 + 8) * 30
     )
-    assert layer_parameters(TwoLayers()) == {"first": 112, "second": 8}
+    assert layer_weights(TwoLayers()) == {"first": 108, "second": 8}
     assert layer_filters(TwoLayers()) == {"first": 4, "second": 2}
+
+
+def test_masked_weights_are_not_counted_and_cost_as_before():
+    network = TwoLayers()
+    mask = torch.ones(4, 3, 3, 3, dtype=torch.bool)
+    mask[0] = False
+    network.first.register_buffer("weight_mask", mask)
+
+    assert count(network, size=(5, 6), tasks=("depth",)) == Complexity(
+        parameters=112 + 8 + 8 - 27, filters=4 + 2, macs=(108 + 8) * 30
+    )
+    assert layer_weights(network) == {"first": 108 - 27, "second": 8}
 
 
 @pytest.mark.parametrize(

@@ -169,11 +169,16 @@ def make_arrays(layouts: Mapping[str, ExperimentLayout]) -> Arrays:
 def _network_arrays(layout: ExperimentLayout) -> dict[str, np.ndarray]:
     cells = np.ones((len(layout.sparsities), len(layout.seeds)))
     aimed = np.array(layout.sparsities)[:, None] * cells
+    layers = np.repeat(aimed[..., None], len(layout.layers), axis=-1)
     return {
         "sparsity_parameters": aimed * 0.97,
         "sparsity_filters": aimed,
         "sparsity_macs": aimed * 0.9,
-        "layer_sparsity": np.repeat(aimed[..., None], len(layout.layers), axis=-1),
+        "sparsity_weights": aimed * 0.98,
+        "sparsity_shared": aimed * 0.95,
+        "sparsity_branches": aimed * 0.99,
+        "layer_sparsity": layers,
+        "mask_agreement": np.where(layers > 0, 1 - layers, np.nan),
     }
 
 

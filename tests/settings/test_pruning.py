@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from mtljobs.contracts import ChannelGroup, Phase
-from mtljobs.settings.pruning import NetSlim, Reach
+from mtljobs.settings import canonical
+from mtljobs.settings.pruning import DiSparse, NetSlim, PruningChoice, Reach
 
 METHOD = {
     "version": 1,
@@ -62,3 +64,52 @@ class TestNetSlimReach:
     def test_highest_sparsity_leaves_every_group_its_floor(self, floor, widths, highest):
         method = NetSlim(name="netslim", floor=floor)
         assert method.reachable(groups(*widths)) == Reach(highest)
+
+
+class TestDiSparseRecipe:
+    @pytest.mark.parametrize("variant", ["static", "pretrained", "dynamic"])
+    def test_sparsity_0_is_a_training_without_the_method(self, variant):
+        assert DiSparse(name="disparse", variant=variant).recipe(0.0) == (Phase(kind="train"),)
+
+    def test_static_cuts_an_initialisation_and_trains_what_is_left(self):
+        method = DiSparse(name="disparse", batches=30, update_every=7, tune_iterations=9)
+        scored = canonical(DiSparse(name="disparse", batches=30))
+        assert method.recipe(0.9) == (
+            Phase(kind="cut", method=scored, sparsity=0.9),
+            Phase(kind="train"),
+        )
+
+    def test_pretrained_cuts_what_was_trained_and_tunes_it_at_a_low_rate(self):
+        method = DiSparse(name="disparse", variant="pretrained", score="magnitude", erk_power=1)
+        assert method.recipe(0.9) == (
+            Phase(kind="train"),
+            Phase(
+                kind="cut",
+                method=canonical(DiSparse(name="disparse", score="magnitude")),
+                sparsity=0.9,
+            ),
+            Phase(kind="tune", iterations=1000, learning_rate=1e-5),
+        )
+
+    def test_dynamic_prunes_as_it_trains(self):
+        method = DiSparse(name="disparse", variant="dynamic", update_every=7, batches=30)
+        moving = canonical(DiSparse(name="disparse", variant="dynamic", update_every=7))
+        assert method.recipe(0.9) == (Phase(kind="train", method=moving, sparsity=0.9),)
+
+    def test_every_sparsity_of_a_grid_below_1_is_in_reach(self):
+        reach = DiSparse(name="disparse").reachable(groups(1))
+        assert 0.0001 in reach
+        assert 0.9999 in reach
+        assert 1.0 not in reach
+
+
+@pytest.mark.parametrize("ratio", ["bisected", "nominal", 0.08, 1])
+def test_keep_ratio_is_a_word_or_a_share(ratio):
+    table = {"name": "disparse", "keep_ratio": ratio}
+    assert TypeAdapter(PruningChoice).validate_python(table).keep_ratio == ratio
+
+
+@pytest.mark.parametrize("ratio", ["halved", 0.0, 1.5])
+def test_keep_ratio_that_is_neither_is_refused(ratio):
+    with pytest.raises(ValidationError, match="keep_ratio"):
+        TypeAdapter(PruningChoice).validate_python({"name": "disparse", "keep_ratio": ratio})

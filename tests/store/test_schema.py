@@ -21,7 +21,8 @@ def test_a_store_has_a_node_per_experiment_task_and_inputs(layout: ExperimentLay
         "", "segnet", "segnet/segmentation", "segnet/depth", "segnet/inputs",
     ]  # fmt: skip
     assert results_of(schema["segnet"]) == {
-        "sparsity_parameters", "sparsity_filters", "sparsity_macs", "layer_sparsity",
+        "sparsity_parameters", "sparsity_filters", "sparsity_macs", "sparsity_weights",
+        "sparsity_shared", "sparsity_branches", "layer_sparsity", "mask_agreement",
     }  # fmt: skip
     shared = {
         "irof", "segment_score", "order", "cam", "cam_max", "status",
