@@ -62,8 +62,8 @@ class NetSlim:
     ) -> None:
         """Remove the share `sparsity` of all channels of `groups`, those of the smallest scale."""
         kept = select(channel_scores(model, groups), sparsity=sparsity, floor=self.floor)
-        image = next(iter(batches))["image"][:1]
-        surgery.narrow(model, kept, groups=groups, images=image)
+        images = next(iter(batches))["image"]
+        surgery.narrow(model, kept, groups=groups, images=images)
 
 
 class ScalePenalty:
