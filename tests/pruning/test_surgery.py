@@ -79,8 +79,9 @@ def test_each_group_can_go_alone_and_leaves_what_zeroing_it_leaves(lived_in, ima
         assert_same_predictions(narrow, silence(network, removed(network, kept)), images)
 
 
-def test_half_of_every_group_leaves_what_zeroing_it_leaves(lived_in, images):
-    network = lived_in()
+@pytest.mark.parametrize("tasks", [("segmentation", "depth", "normals"), ("segmentation", "depth")])
+def test_half_of_every_group_leaves_what_zeroing_it_leaves(tasks, lived_in, images):
+    network = lived_in(*tasks)
     kept = every_second(network, *network.widths())
     narrow = deepcopy(network)
     surgery.narrow(narrow, kept, groups=network.groups, images=images)
