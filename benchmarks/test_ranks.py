@@ -2,8 +2,8 @@
 
     python benchmarks/test_ranks.py
 
-prints the seconds of both for maps of the study's sizes and their ratio, measured alternately in
-one run, for maps of full rank and for maps that lack some. As a test it runs once, small, and
+prints the seconds of one processor that both take for maps of the study's sizes, and their ratio,
+measured alternately in one run, for maps of full rank and for maps that lack some. As a test it runs once, small, and
 holds that both find the same ranks.
 """
 
@@ -21,7 +21,7 @@ from mtljobs.pruning.ranks import numerical_ranks
 
 @dataclass
 class Comparison:
-    """Seconds of either side, and whether they agree."""
+    """Seconds of processor time of either side, and whether they agree."""
 
     gram_s: float = 0.0
     svd_s: float = 0.0
@@ -34,13 +34,13 @@ class Comparison:
 
 
 def draw(kind: str, *, maps: int, rows: int, columns: int) -> Tensor:
-    """Maps as behind a ReLU: "full" of full rank, "dark" with a black half, "smooth" of rank 20."""
+    """Maps as behind a ReLU: "full" of full rank, "dark" with a black half, "smooth" of rank 9."""
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(maps, rows, columns, generator=generator).relu()
     if kind == "dark":
         noise[:, rows // 2 :] = 0
     if kind == "smooth":
-        return noise[:, :, :20] @ noise[:, :20]
+        return noise[:, :, :9] @ noise[:, :9]
     return noise
 
 
@@ -49,12 +49,12 @@ def compare(maps: Tensor, *, rounds: int) -> Comparison:
     torch.set_num_threads(1)
     found = Comparison()
     for _ in range(rounds):
-        begin = time.perf_counter()
+        begin = time.process_time()
         ours = numerical_ranks(maps).ranks
-        found.gram_s += time.perf_counter() - begin
-        begin = time.perf_counter()
+        found.gram_s += time.process_time() - begin
+        begin = time.process_time()
         theirs = torch.linalg.matrix_rank(maps)
-        found.svd_s += time.perf_counter() - begin
+        found.svd_s += time.process_time() - begin
         found.same &= torch.equal(ours, theirs)
     return found
 

@@ -8,6 +8,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+PART_BYTES = 1 << 24
+"""Maps in double precision that are worked on at a time: as many as a processor's cache holds."""
+
 _ROUNDING = torch.finfo(torch.float64).eps
 
 
@@ -41,16 +44,28 @@ def numerical_ranks(maps: Float[Tensor, "map row column"]) -> Ranks:
         >>> numerical_ranks(maps).ranks.tolist()
         [1, 2]
     """
+    per_part = max(1, PART_BYTES // (8 * maps.shape[-2] * maps.shape[-1]))
+    parts = [_ranks(part) for part in torch.split(maps, per_part)]
+    return Ranks(
+        ranks=torch.cat([part.ranks for part in parts]), by_svd=sum(part.by_svd for part in parts)
+    )
+
+
+def _ranks(maps: Float[Tensor, "map row column"]) -> Ranks:
+    """Ranks of maps that are few enough to be worked on at once."""
     rows, columns = maps.shape[-2:]
     tolerance = max(rows, columns) * torch.finfo(maps.dtype).eps
     exact = maps.double()
     gram = exact @ exact.mT if rows <= columns else exact.mT @ exact
-    # The sum of the eigenvalues: bounds the largest, and with it the error of each.
-    energy = gram.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+    squares = gram.diagonal(dim1=-2, dim2=-1)
+    energy = squares.sum(dim=-1)  # the sum of the eigenvalues: not below the largest
     error = (rows + columns) * _ROUNDING * energy
 
-    ranks = torch.full_like(energy, min(rows, columns), dtype=torch.int64)
-    undecided = ~_all_above(gram, tolerance**2 * energy + error)
+    # An empty row lowers the rank by one and leaves the others alone.
+    empty = squares == 0
+    ranks = (~empty).sum(dim=-1)
+    bound = tolerance**2 * energy + error
+    undecided = ~_all_above(bound, gram, fill=empty * energy[:, None])
     values = torch.linalg.eigvalsh(gram[undecided])
     squared_tolerance = tolerance**2 * values[:, -1:]
     ranks[undecided] = (values > squared_tolerance).sum(dim=-1)
@@ -64,10 +79,17 @@ def numerical_ranks(maps: Float[Tensor, "map row column"]) -> Ranks:
 
 
 def _all_above(
-    gram: Float[Tensor, "map side side"], bound: Float[Tensor, "map"]
+    bound: Float[Tensor, "map"],
+    gram: Float[Tensor, "map side side"],
+    *,
+    fill: Float[Tensor, "map side"],
 ) -> Bool[Tensor, "map"]:
-    """Whether a Cholesky factorisation, much cheaper, proves all eigenvalues to exceed a bound."""
+    """Whether a Cholesky factorisation, much cheaper, proves all eigenvalues to exceed a bound.
+
+    Args:
+        fill: Added to the diagonal.
+    """
     shifted = gram.clone()
-    shifted.diagonal(dim1=-2, dim2=-1).sub_(bound[:, None])
+    shifted.diagonal(dim1=-2, dim2=-1).add_(fill - bound[:, None])
     failed: Tensor = torch.linalg.cholesky_ex(shifted).info
     return failed == 0

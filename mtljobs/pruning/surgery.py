@@ -14,7 +14,7 @@ from mtljobs.contracts import ChannelGroup, Model
 from mtljobs.errors import MtljobsError
 
 TRACED_SIDE = 64
-"""Rows and columns of an image that a network is traced with: a multiple of any `size_multiple`."""
+"""Rows and columns of an image that a network is traced with; every `size_multiple` divides it."""
 
 
 def narrow(

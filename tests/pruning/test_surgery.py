@@ -134,6 +134,17 @@ def test_two_cuts_leave_what_one_leaves(lived_in, images):
     )
 
 
+def test_corner_of_one_image_is_enough_for_the_trace(lived_in):
+    network = lived_in("depth")
+    seen: list[torch.Size] = []
+    network.encoder_block[0].register_forward_hook(lambda *call: seen.append(call[2].shape))
+    large = torch.rand(2, 3, 96, 128, generator=torch.Generator().manual_seed(5))
+    surgery.narrow(network, every_second(network, "stage1"), groups=network.groups, images=large)
+
+    assert {(shape[0], *shape[2:]) for shape in seen} == {(1, 64, 64)}
+    assert network.widths()["stage1"] == 2
+
+
 def test_cut_network_goes_on_learning(lived_in, images):
     network = lived_in().train()
     surgery.narrow(network, every_second(network, "stage2"), groups=network.groups, images=images)
