@@ -3,8 +3,8 @@
     python benchmarks/test_ranks.py
 
 prints the seconds of one processor that both take for maps of the study's sizes, and their ratio,
-measured alternately in one run, for maps of full rank and for maps that lack some. As a test it runs once, small, and
-holds that both find the same ranks.
+measured alternately in one run, for maps of full rank and for maps that lack some. As a test it
+runs once, small, and holds that both find the same ranks.
 """
 
 from __future__ import annotations

@@ -95,12 +95,11 @@ class HRank:
         network = cast("Model", model)
         ranked = 1 if self.tied_score == "first" else None
         modules = {name: network.feature_maps()[name][:ranked] for name in groups}
-        seen: dict[nn.Module, list[MapStatistics]] = {}
+        seen: dict[nn.Module, list[MapStatistics]] = {one: [] for one in chain(*modules.values())}
         training = model.training
         model.eval()
         with ExitStack() as hooks:
-            for module in chain(*modules.values()):
-                calls = seen.setdefault(module, [])
+            for module, calls in seen.items():
                 hooks.enter_context(module.register_forward_hook(self._recorder(calls)))
             for some in images:
                 network(some, network.tasks)

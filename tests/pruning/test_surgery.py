@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 
@@ -12,28 +14,27 @@ from mtljobs.models.segnet_mtan import SegNetMTAN
 from mtljobs.pruning import surgery
 
 
-def silence(network: SegNetMTAN, gone: dict[str, list[int]]) -> SegNetMTAN:
-    """The network with those channels' scales and shifts set to 0; gates are left alone."""
-    silent = deepcopy(network)
-    for group, norms in silent.norms().items():
+@contextmanager
+def silenced(network: SegNetMTAN, kept: dict[str, list[int]]) -> Iterator[SegNetMTAN]:
+    """Inside, the scales and shifts of all other channels are 0; gates are left alone.
+
+    A network is copied in a third of a second, its weights in milliseconds.
+    """
+    whole = {name: value.clone() for name, value in network.state_dict().items()}
+    for group, norms in network.norms().items():
+        gone = sorted(set(range(norms[0].num_features)) - set(kept[group]))
         for norm in norms:
             with torch.no_grad():
-                norm.weight[gone.get(group, [])] = 0.0
-                norm.bias[gone.get(group, [])] = 0.0
-    return silent
+                norm.weight[gone] = 0.0
+                norm.bias[gone] = 0.0
+    yield network
+    network.load_state_dict(whole)
 
 
 def every_second(network: SegNetMTAN, *groups: str) -> dict[str, list[int]]:
     """The even channels of some groups, all channels of the others: what is kept."""
     return {
         name: list(range(0, width, 2 if name in groups else 1))
-        for name, width in network.widths().items()
-    }
-
-
-def removed(network: SegNetMTAN, kept: dict[str, list[int]]) -> dict[str, list[int]]:
-    return {
-        name: sorted(set(range(width)) - set(kept[name]))
         for name, width in network.widths().items()
     }
 
@@ -76,7 +77,8 @@ def test_each_group_can_go_alone_and_leaves_what_zeroing_it_leaves(lived_in, ima
         surgery.narrow(narrow, kept, groups=network.groups, images=images)
 
         assert narrow.widths() == {name: len(indices) for name, indices in kept.items()}
-        assert_same_predictions(narrow, silence(network, removed(network, kept)), images)
+        with silenced(network, kept) as silent:
+            assert_same_predictions(narrow, silent, images)
 
 
 @pytest.mark.parametrize("tasks", [("segmentation", "depth", "normals"), ("segmentation", "depth")])
@@ -90,7 +92,8 @@ def test_half_of_every_group_leaves_what_zeroing_it_leaves(tasks, lived_in, imag
     with torch.no_grad():  # the cut is no matter of rounding
         changes = (network(images, ("depth",))["depth"] - narrow(images, ("depth",))["depth"]).abs()
     assert changes.max() > 0.1
-    assert_same_predictions(narrow, silence(network, removed(network, kept)), images)
+    with silenced(network, kept) as silent:
+        assert_same_predictions(narrow, silent, images)
 
 
 def test_uneven_cut_leaves_what_zeroing_it_leaves(lived_in, images):
@@ -103,7 +106,8 @@ def test_uneven_cut_leaves_what_zeroing_it_leaves(lived_in, images):
     narrow = deepcopy(network)
     surgery.narrow(narrow, kept, groups=network.groups, images=images)
 
-    assert_same_predictions(narrow, silence(network, removed(network, kept)), images)
+    with silenced(network, kept) as silent:
+        assert_same_predictions(narrow, silent, images)
 
 
 def test_network_built_from_widths_takes_over_the_weights_of_a_cut_one(lived_in, images):
