@@ -64,8 +64,8 @@ class NetSlim:
         """Remove the share `sparsity` of all channels with a scale, those of the smallest."""
         scored = [group for group in groups if group.normalised]
         kept = select(channel_scores(model, scored), sparsity=sparsity, floor=self.floor)
-        image = next(iter(batches))["image"][:1]
-        surgery.narrow(model, kept, groups=scored, images=image)
+        images = next(iter(batches))["image"]
+        surgery.narrow(model, kept, groups=scored, images=images)
 
 
 class ScalePenalty:

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from mtljobs.contracts import ChannelGroup, Model
 from mtljobs.errors import MtljobsError
 
+TRACED_SIDE = 64
+"""Rows and columns of an image that a network is traced with; every `size_multiple` divides it."""
+
 
 def narrow(
     model: nn.Module,
@@ -27,7 +30,7 @@ def narrow(
         model: Changed in place.
         kept: Indices per group, at least one each; what remains keeps its order.
         groups: As the model's settings state them.
-        images: What the network is traced with: at least one, of any content.
+        images: At least one, of any content; a corner of the first is what is traced.
 
     Raises:
         MtljobsError: The trace couples other channels than the groups state, so that a cut would
@@ -36,7 +39,7 @@ def narrow(
     Source:
         Fang et al., DepGraph: Towards Any Structural Pruning (arXiv:2301.12900).
     """
-    graph = trace(model, images)
+    graph = trace(model, images[:1, :, :TRACED_SIDE, :TRACED_SIDE])
     widths = cast("Model", model).widths()
     for group in groups:
         gone = sorted(set(range(widths[group.name])) - set(kept[group.name]))

@@ -82,10 +82,10 @@ def smallest_value(schema, definitions):
     match schema:
         case {"$ref": reference}:
             value = smallest_value(definitions[reference.rpartition("/")[2]], definitions)
-        case {"type": "object", "properties": properties}:
+        case {"type": "object"}:
             one_of = schema.get("oneOf", [{"required": []}])[0]  # keys of which one must be there
             keys = (*schema.get("required", ()), *one_of["required"])
-            value = {key: smallest_value(properties[key], definitions) for key in keys}
+            value = {key: smallest_value(schema["properties"][key], definitions) for key in keys}
         case {"anyOf": [first, *_]} | {"oneOf": [first, *_]}:
             value = smallest_value(first, definitions)
         case {"const": value} | {"enum": [value, *_]}:

@@ -6,6 +6,7 @@ from torch import nn
 
 from mtljobs.models.complexity import Complexity, count, layer_filters, layer_weights
 from mtljobs.models.segnet_mtan import SegNetMTAN
+from mtljobs.settings import models as settings
 
 
 class TwoLayers(nn.Module):
@@ -43,25 +44,36 @@ def test_masked_weights_are_not_counted_and_cost_as_before():
     assert layer_weights(network) == {"first": 108 - 27, "second": 8}
 
 
+NYU = {"segmentation": 13, "depth": 1, "normals": 3}, (288, 384)
+CITYSCAPES = {"segmentation": 7, "depth": 1}, (128, 256)
+
+
 @pytest.mark.parametrize(
-    ("channels", "size", "dense", "halved"),
+    ("data", "removed", "parameters", "gmac"),
     [
-        ({"segmentation": 13, "depth": 1, "normals": 3}, (288, 384), 216.05, 57.21),
-        ({"segmentation": 7, "depth": 1}, (128, 256), 48.22, 12.69),
+        (NYU, 0.0, 44_229_073, 216.05),
+        (NYU, 0.5, 11_105_137, 57.21),
+        (NYU, 0.75, 2_800_705, 15.94),
+        (NYU, 0.875, 712_873, 4.85),
+        (NYU, 0.9375, 185_053, 1.69),
+        (CITYSCAPES, 0.0, 41_206_984, 48.22),
+        (CITYSCAPES, 0.5, 10_336_168, 12.69),
+        (CITYSCAPES, 0.6, 6_629_702, 8.37),
+        (CITYSCAPES, 0.7, 3_752_606, 4.84),
+        (CITYSCAPES, 0.8, 1_660_828, 2.37),
+        (CITYSCAPES, 0.9, 423_726, 0.70),
     ],
 )
-def test_segnet_mtan_costs_the_published_gmac(channels, size, dense, halved):
+def test_segnet_mtan_without_a_share_of_every_groups_filters(data, removed, parameters, gmac):
+    channels, size = data
+    groups = settings.SegNetMTAN(name="segnet_mtan").channel_groups(tuple(channels))
+    widths = {group.name: round(group.width * (1 - removed)) for group in groups}
     with torch.device("meta"):
-        network = SegNetMTAN(width=1.0, channels=channels, widths=None)
-        half = {name: width // 2 for name, width in network.widths().items()}
-        narrow = SegNetMTAN(width=1.0, channels=channels, widths=half)
+        network = SegNetMTAN(width=1.0, channels=channels, widths=widths)
+    found = count(network, size=size, tasks=network.tasks)
 
-    assert count(network, size=size, tasks=network.tasks).macs / 1e9 == pytest.approx(
-        dense, abs=0.005
-    )
-    assert count(narrow, size=size, tasks=network.tasks).macs / 1e9 == pytest.approx(
-        halved, abs=0.005
-    )
+    assert found.parameters == parameters
+    assert found.macs / 1e9 == pytest.approx(gmac, abs=0.005)
 
 
 def test_counting_leaves_the_network_as_it_was():

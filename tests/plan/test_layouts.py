@@ -168,3 +168,11 @@ class TestReach:
         assert refusal().endswith("reachable: 0 to 0.")
         experiment["sparsities"] = [0.0]
         assert layout().sparsities == (0.0,)
+
+    @pytest.mark.parametrize("sparsity", [0.6, 0.875])
+    def test_method_that_halves_names_its_steps(self, sparsity, refusal, layout, experiment):
+        experiment["pruning"] = {"name": "hrank"}
+        experiment["sparsities"] = [sparsity]
+        assert refusal().endswith("at this width; reachable: 0.5, 0.75.")
+        experiment["sparsities"] = [0.0, 0.5, 0.75]
+        assert layout().sparsities == (0.0, 0.5, 0.75)

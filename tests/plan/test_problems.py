@@ -174,7 +174,7 @@ def test_everything_that_is_wrong_is_said_at_once(refusal, grid_file):
     )
     assert text.split("; ") == [
         "unknown key experiment[0].training.batches (did you mean 'batch'?)",
-        "experiment[0].pruning.name = 'hrankk' is unknown (valid: netslim)",
+        "experiment[0].pruning.name = 'hrankk' is unknown (did you mean 'hrank'?)",
         "the key experiment[0].seeds is missing",
         "unknown key experiment[0].seed (did you mean 'seeds'?).",
     ]

@@ -314,6 +314,8 @@ def train(checkpoint: Path, *, stop: Callable[[], bool] = lambda: False) -> nn.M
         weighting=build(Equal(name="equal"), tasks=TASKS),
         hooks=[make_hook(model, iterations=12, dropout=True), MaskKeeper()],
         dataset=build(ROOMS, info=info, split="train", root=None),
+        validation=build(ROOMS, info=info, split="validation", root=None),
+        depth_unit=info.depth_unit,
         seed=7,
     )
     trainer.run(
@@ -322,6 +324,7 @@ def train(checkpoint: Path, *, stop: Callable[[], bool] = lambda: False) -> nn.M
         loader_workers=0,
         stop=stop,
         progress=lambda done, total, what: None,
+        told=lambda entry: None,
     )
     return model
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from mtljobs.contracts import ChannelGroup, Phase
+from mtljobs.errors import GridError
 from mtljobs.settings import canonical
-from mtljobs.settings.pruning import DiSparse, NetSlim, PruningChoice, Reach
+from mtljobs.settings.pruning import DiSparse, HRank, NetSlim, PruningChoice, Reach, halvings
 
 METHOD = {
     "version": 1,
@@ -113,3 +116,68 @@ def test_keep_ratio_is_a_word_or_a_share(ratio):
 def test_keep_ratio_that_is_neither_is_refused(ratio):
     with pytest.raises(ValidationError, match="keep_ratio"):
         TypeAdapter(PruningChoice).validate_python({"name": "disparse", "keep_ratio": ratio})
+
+
+HRANK = {
+    "version": 1,
+    "name": "hrank",
+    "images": 500,
+    "tied_score": "mean",
+    "map_side_max": None,
+    "floor": 1,
+    "tune_iterations": None,
+}
+
+
+class TestHRankRecipe:
+    def test_it_cuts_and_tunes_for_each_halving(self):
+        assert HRank(name="hrank", tune_iterations=7).recipe(0.75) == (
+            Phase(kind="train"),
+            Phase(kind="cut", method=HRANK, sparsity=0.5),
+            Phase(kind="tune", iterations=7),
+            Phase(kind="cut", method=HRANK, sparsity=0.75),
+            Phase(kind="tune", iterations=7),
+        )
+
+    def test_lower_sparsity_is_the_beginning_of_a_higher_one(self):
+        recipes = [HRank(name="hrank").recipe(1 - 2.0**-k) for k in range(5)]
+        for short, long in pairwise(recipes):
+            assert long[: len(short)] == short
+            assert len(long) == len(short) + 2
+
+    def test_cut_depends_on_what_is_ranked_and_not_on_floor_and_tuning(self):
+        method = HRank(
+            name="hrank", images=8, tied_score="first", map_side_max=32, floor=2, tune_iterations=7
+        )
+        ranked = {**HRANK, "images": 8, "tied_score": "first", "map_side_max": 32}
+        assert method.recipe(0.5)[1] == Phase(kind="cut", method=ranked, sparsity=0.5)
+
+    def test_sparsity_0_is_a_training_without_the_method(self):
+        assert HRank(name="hrank", images=8).recipe(0.0) == (Phase(kind="train"),)
+
+    @pytest.mark.parametrize("sparsity", [0.6, 0.9687, 0.96875, 0.98])
+    def test_sparsity_that_no_halving_leads_to_is_refused(self, sparsity):
+        with pytest.raises(GridError, match=f"to a sparsity of {sparsity:g}; it leads to 0.5, 0.7"):
+            HRank(name="hrank").recipe(sparsity)
+
+
+class TestHRankReach:
+    def test_steps_have_the_four_digits_of_a_grid(self):
+        steps = HRank(name="hrank").reachable(groups(512, 512)).steps
+        assert steps == (0.5, 0.75, 0.875, 0.9375, 0.9688, 0.9844, 0.9922, 0.9961, 0.998)
+        assert [halvings(step) for step in steps] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+
+    @pytest.mark.parametrize(
+        ("floor", "widths", "steps"),
+        [
+            (1, (4, 32), (0.5, 0.75)),  # SegNet-MTAN at width 1/16
+            (2, (4, 32), (0.5,)),
+            (1, (7, 8), (0.5, 0.75)),  # an eighth of 7 is no whole channel
+            (8, (64, 512), (0.5, 0.75, 0.875)),
+            (1, (1, 8), ()),
+            (3, (4, 32), ()),
+        ],
+    )
+    def test_narrowest_group_is_halved_down_to_its_floor(self, floor, widths, steps):
+        reach = HRank(name="hrank", floor=floor).reachable(groups(*widths))
+        assert reach == Reach(max(steps, default=0.0), steps)

@@ -66,6 +66,8 @@ def train(request):
             weighting=build(request.param, tasks=tuple(choice.name for choice in TASKS)),
             hooks=(),
             dataset=build(ROOMS, info=info, split="train", root=None),
+            validation=build(ROOMS, info=info, split="validation", root=None),
+            depth_unit=info.depth_unit,
             seed=7,
         )
         asked = iter(range(100))
@@ -75,6 +77,7 @@ def train(request):
             loader_workers=0,
             stop=lambda: next(asked) >= stop_after,
             progress=lambda done, total, what: None,
+            told=lambda entry: None,
         )
         return trainer
 
