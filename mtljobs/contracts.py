@@ -446,7 +446,8 @@ class Pruner(Protocol):
         Args:
             sparsity: In [0, 1), of the axis that the method names; reachable, as planned.
             groups: The model's prunable channel groups.
-            batches: Training images in a fixed order, as many as the method asks for.
+            batches: Training images in a fixed order, as many as the method asks for, and as many
+                in each as its settings say by a field `batch`, if they have one.
             losses: Loss per task of a model on a batch.
         """
         ...

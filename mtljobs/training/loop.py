@@ -244,11 +244,10 @@ class Trainer:
             DivergedError: The last loss, or a weight, is not finite.
         """
         self.history.settle()
-        state = self._state()
-        for name, value in state["model"].items():
-            if not value.isfinite().all():
+        for name, weight in self.model.named_parameters():
+            if not weight.isfinite().all():
                 raise diverged(f"{name} is not finite after iteration {self.iteration}")
-        save_checkpoint(checkpoint, state)
+        save_checkpoint(checkpoint, self._state())
 
     def _state(self) -> dict[str, Any]:
         return {

@@ -170,11 +170,11 @@ def test_value_out_of_range_is_refused(refusal, grid_file, old, new, clause):
 
 def test_everything_that_is_wrong_is_said_at_once(refusal, grid_file):
     text = refusal(
-        grid_file(("batch = 4", "batches = 4"), ("seeds", "seed"), ('"netslim"', '"hrankk"'))
+        grid_file(("batch = 4", "batches = 4"), ("seeds", "seed"), ('"netslim"', '"netslimm"'))
     )
     assert text.split("; ") == [
         "unknown key experiment[0].training.batches (did you mean 'batch'?)",
-        "experiment[0].pruning.name = 'hrankk' is unknown (did you mean 'hrank'?)",
+        "experiment[0].pruning.name = 'netslimm' is unknown (did you mean 'netslim'?)",
         "the key experiment[0].seeds is missing",
         "unknown key experiment[0].seed (did you mean 'seeds'?).",
     ]
