@@ -50,6 +50,15 @@ CITYSCAPES7_OF_19 = (0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 5, 6, 6, 6, 6, 6, 6)
 """Position in `CITYSCAPES7_CLASSES` of each of `CITYSCAPES19_CLASSES`."""
 
 
+def _numbered(*, train: int, test: int) -> dict[Split, tuple[str, ...]]:
+    """Image ids of a synthetic set, whose images have no other names than their numbers."""
+    counts: dict[Split, int] = {"train": train, "validation": 0, "test": test}
+    return {
+        split: tuple(f"{split}-{index:05d}" for index in range(count))
+        for split, count in counts.items()
+    }
+
+
 @dataclass(**DECLARED)
 class Rooms:
     """Synthetic furnished rooms: exact labels, metric depth and normals, made on the fly.
@@ -77,18 +86,59 @@ class Rooms:
 
     def info(self) -> DatasetInfo:
         """What a plan may know; a synthetic set needs no preparation."""
-        counts: dict[Split, int] = {"train": self.train, "validation": 0, "test": self.test}
         return DatasetInfo(
             id=self.id,
-            splits={
-                split: tuple(f"{split}-{index:05d}" for index in range(count))
-                for split, count in counts.items()
-            },
+            splits=_numbered(train=self.train, test=self.test),
             class_names=NYU13_CLASSES,
             tasks=("segmentation", "depth", "normals"),
             size=self.size,
             depth_unit="m",
             depth_scale=8.0,
+            sha256=digest(canonical(self)),
+        )
+
+
+@dataclass(**DECLARED)
+class Streets:
+    """Synthetic streets, Cityscapes-like: exact labels and disparity, made on the fly.
+
+    The depth is a disparity, in units of an eighth of the image's width at any size: 256 pixels
+    of Cityscapes' 2048, which is the unit of the files of MTAN and its successors. It is 0 where
+    it is unknown, as in the sky.
+
+    Attributes:
+        size: (rows, columns) of the rendered images.
+        train: Images of the training split.
+        test: Images of the test split.
+        seed: Of the whole set.
+        classes: Cityscapes' 19 classes, or their 7 categories.
+    """
+
+    implementation: ClassVar[str] = "mtljobs.data.streets:Streets"
+    version: ClassVar[int] = 1
+
+    name: Literal["streets"]
+    size: Size = (64, 128)
+    train: Annotated[int, Field(ge=1, le=100_000)] = 256
+    test: Annotated[int, Field(ge=1, le=100_000)] = 64
+    seed: int = 0
+    classes: Literal[7, 19] = 7
+
+    @property
+    def id(self) -> str:
+        """Name of the data set."""
+        return self.name
+
+    def info(self) -> DatasetInfo:
+        """What a plan may know; a synthetic set needs no preparation."""
+        return DatasetInfo(
+            id=self.id,
+            splits=_numbered(train=self.train, test=self.test),
+            class_names=CITYSCAPES7_CLASSES if self.classes == 7 else CITYSCAPES19_CLASSES,
+            tasks=("segmentation", "depth"),
+            size=self.size,
+            depth_unit="disparity",
+            depth_scale=0.5,  # the range of the stereo matching
             sha256=digest(canonical(self)),
         )
 
@@ -112,4 +162,4 @@ class Folder:
     size: Size
 
 
-DataChoice = Annotated[Rooms | Folder, Field(discriminator="name")]
+DataChoice = Annotated[Rooms | Streets | Folder, Field(discriminator="name")]

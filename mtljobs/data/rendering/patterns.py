@@ -20,8 +20,9 @@ class Patch:
     """The points of some pixels on their faces.
 
     Attributes:
-        u: Metres from the face's middle: along the ground on an upright face, else along x.
-        v: Metres from the face's middle: upwards on an upright face, else along y.
+        u: Metres from the face's middle: along the ground on an upright face, along x on a flat
+            one, along the longer of x and y on a round one.
+        v: Metres from the face's middle: along y on a flat face, else upwards.
         half_u: Half of the face's extent along u.
         half_v: Half of the face's extent along v.
         base: `Surface.base` per pixel.

@@ -147,10 +147,11 @@ class Faces:
         face, axis = hits.face.ravel(), hits.axis.ravel()
         own_x, own_y, z = self._own(face, points.reshape(3, -1))
         half_x, half_y, half_z = self.half[face].T
+        along_y = np.where(axis == ROUND, half_y > half_x, axis == 0)
         patch = Patch(
-            u=np.where(axis == 0, own_y, own_x),
+            u=np.where(along_y, own_y, own_x),
             v=np.where(axis == 2, own_y, z),
-            half_u=np.where(axis == 0, half_y, half_x),
+            half_u=np.where(along_y, half_y, half_x),
             half_v=np.where(axis == 2, half_y, half_z),
             base=self.base[face].T,
             accent=self.accent[face].T,

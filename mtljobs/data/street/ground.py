@@ -1,0 +1,141 @@
+"""The ground of a street: roadway, crossings, pavements, verges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mtljobs.data.rendering.draws import Draw, between, paint, pick, shade
+from mtljobs.data.rendering.shapes import Box, Surface, Triple, block
+
+START_M, END_M = 1.0, 400.0
+"""Where the street begins, before all that the camera sees, and where it ends."""
+
+KERB_M = 0.12
+WIDE_M = 90.0
+"""Metres from the middle of the street to where nothing of it is seen any more."""
+
+TARS: tuple[Triple, ...] = ((0.11, 0.11, 0.12), (0.15, 0.15, 0.15), (0.20, 0.19, 0.18))
+SLABS: tuple[Triple, ...] = ((0.34, 0.32, 0.30), (0.28, 0.27, 0.27), (0.38, 0.31, 0.27))
+MEADOWS: tuple[Triple, ...] = ((0.16, 0.24, 0.06), (0.20, 0.24, 0.08), (0.12, 0.20, 0.06))
+EARTH: Triple = (0.30, 0.24, 0.14)
+WHITE: Triple = (0.70, 0.70, 0.68)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A straight street along y, its middle at x = 0.
+
+    Attributes:
+        lane: Width of a lane; there is one in each direction.
+        parking: Width of the strip for parked cars along each kerb; 0 without.
+        walk: Width of each pavement.
+        verge: Width of the grass between each kerb and its pavement; 0 without.
+        junction: (from, to) of a road that crosses, along y.
+        zebra: (from, to) of a pedestrian crossing, along y.
+    """
+
+    lane: float
+    parking: float
+    walk: float
+    verge: float
+    junction: tuple[float, float] | None
+    zebra: tuple[float, float] | None
+
+    @property
+    def kerb(self) -> float:
+        """Metres from the middle to the kerb."""
+        return self.lane + self.parking
+
+    @property
+    def front(self) -> float:
+        """Metres from the middle to where the pavement ends."""
+        return self.kerb + self.verge + self.walk
+
+    def is_open(self, y: float, *, margin: float) -> bool:
+        """Whether nothing may stand beside the road at y: a junction, or nearly so."""
+        low, high = self.junction or (END_M, END_M)
+        return low - margin < y < high + margin
+
+
+def plan(draw: Draw) -> Plan:
+    """A street drawn at random."""
+    junction = zebra = None
+    if draw.random() < 0.5:
+        low = between(draw, 16.0, 60.0)
+        junction = low, low + between(draw, 7.0, 12.0)
+        zebra = (low - 4.5, low - 1.5) if draw.random() < 0.6 else None
+    elif draw.random() < 0.25:
+        low = between(draw, 9.0, 40.0)
+        zebra = low, low + 3.0
+    return Plan(
+        lane=between(draw, 3.1, 3.9),
+        parking=2.2 if draw.random() < 0.55 else between(draw, 0.2, 0.6),
+        walk=between(draw, 1.8, 4.2),
+        verge=between(draw, 1.0, 2.5) if draw.random() < 0.3 else 0.0,
+        junction=junction,
+        zebra=zebra,
+    )
+
+
+def meadow(draw: Draw) -> Surface:
+    """Grass, with bare earth here and there."""
+    return paint(draw, "grass", pick(draw, MEADOWS), accent=EARTH, period=1.0)
+
+
+def ground(draw: Draw, street: Plan) -> list[Box]:
+    """Flat boxes: the roadway's top at z = 0, the pavements a kerb higher."""
+    tar = pick(draw, TARS)
+    road = paint(draw, "asphalt", tar, accent=WHITE, period=street.parking)
+    bare = paint(draw, "plain", tar, accent=tar, period=1.0)
+    bars = paint(draw, "zebra", tar, accent=WHITE, period=1.0)
+    slabs = pick(draw, SLABS)
+    walk = paint(draw, "paving", slabs, accent=shade(slabs, 0.5), period=between(draw, 0.3, 0.9))
+    strips = {None: road, street.zebra: bars, street.junction: bare}
+    boxes = []
+    for span, surface in _strips(street, strips):
+        wide = WIDE_M if span == street.junction else street.kerb
+        boxes.append(block("road", surface, (-wide, span[0], -0.4), (wide, span[1], 0.0)))
+    for span in _beside(street):
+        boxes += _pavements(street, span, walk)
+        if street.verge:
+            boxes += _verges(street, span, meadow(draw))
+    return boxes
+
+
+def _strips(
+    street: Plan, surfaces: dict[tuple[float, float] | None, Surface]
+) -> Iterator[tuple[tuple[float, float], Surface]]:
+    """The roadway cut across: plain stretches, and what lies between them."""
+    at = START_M
+    for special in (street.zebra, street.junction):
+        if special is None:
+            continue
+        if at < special[0]:
+            yield (at, special[0]), surfaces[None]
+        yield special, surfaces[special]
+        at = special[1]
+    yield (at, END_M), surfaces[None]
+
+
+def _beside(street: Plan) -> tuple[tuple[float, float], ...]:
+    """Where there are pavements, along y."""
+    if street.junction is None:
+        return ((START_M, END_M),)
+    return (START_M, street.junction[0]), (street.junction[1], END_M)
+
+
+def _pavements(street: Plan, span: tuple[float, float], surface: Surface) -> list[Box]:
+    inner, outer = street.kerb + street.verge, street.front
+    return [
+        block("sidewalk", surface, (low, span[0], -0.4), (high, span[1], KERB_M))
+        for low, high in ((-outer, -inner), (inner, outer))
+    ]
+
+
+def _verges(street: Plan, span: tuple[float, float], surface: Surface) -> list[Box]:
+    return [
+        block("terrain", surface, (low, span[0], -0.4), (high, span[1], KERB_M))
+        for low, high in ((-street.kerb - street.verge, -street.kerb),
+                          (street.kerb, street.kerb + street.verge))
+    ]  # fmt: skip

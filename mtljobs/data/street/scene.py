@@ -1,0 +1,177 @@
+"""A street with everything on it, drawn at random: what stands where, who looks, what shines."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from mtljobs.data.rendering.draws import Draw, between, paint, pick
+from mtljobs.data.rendering.shapes import Box, Solid, Surface, Triple, View, World, move
+from mtljobs.data.street import roadside, vehicles
+from mtljobs.data.street.fronts import fronts
+from mtljobs.data.street.ground import KERB_M, Plan, ground, meadow, plan
+from mtljobs.data.street.people import pedestrian
+
+SIDE_LABELS = ("sky", "sky", "sky", "sky", "terrain", "sky")
+"""Class names of what lies behind everything, in the order of `World.sides`."""
+
+BUSY_M = 60.0
+"""Metres along the street behind which there is no traffic, and nothing small stands."""
+
+NEAREST_M = 7.0
+"""Metres along the street before which nothing stands in the way."""
+
+
+@dataclass(frozen=True)
+class Weather:
+    """What lights a street.
+
+    Attributes:
+        towards_sun: Unit vector.
+        sunshine: Light that the sun sends to a face that looks at it; casts shadows.
+        ambient: Light from the whole sky.
+        haze: What distance fades into.
+        visibility_m: Metres after which 37 % of the contrast is left.
+    """
+
+    towards_sun: Triple
+    sunshine: float
+    ambient: float
+    haze: Triple
+    visibility_m: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that a picture depends on, sensor noise apart."""
+
+    world: World
+    weather: Weather
+
+
+def lay_out(draw: Draw) -> Scene:
+    """A street drawn at random, with its traffic, and a car with a camera on its right lane."""
+    street = plan(draw)
+    solids: list[Solid] = [*ground(draw, street), *fronts(draw, street)]
+    solids += _furnish(draw, street)
+    solids += _park(draw, street)
+    solids += _drive(draw, street)
+    solids += _walk(draw, street)
+    view = View(
+        position=(0.5 * street.lane + between(draw, -0.4, 0.4), 0.0, between(draw, 1.15, 1.35)),
+        yaw=between(draw, -0.06, 0.1),
+        pitch=between(draw, 0.0, 0.05),
+    )
+    weather = _weather(draw)
+    dome = _sky(draw, weather)
+    sides = (dome, dome, dome, dome, meadow(draw), dome)
+    shell = Box("sky", dome, (0.0, 225.0, 75.0), (400.0, 275.0, 75.2))  # its floor at z = -0.2
+    return Scene(World(shell, sides, SIDE_LABELS, tuple(solids), view), weather)
+
+
+def _weather(draw: Draw) -> Weather:
+    """Sunny, or overcast."""
+    height, turn = between(draw, 0.35, 1.0), between(draw, -math.pi, math.pi)
+    sunny = draw.random() < 0.6
+    blue, grey = (0.70, 0.80, 0.92), (0.80, 0.82, 0.84)
+    return Weather(
+        towards_sun=(
+            math.cos(height) * math.sin(turn),
+            math.cos(height) * math.cos(turn),
+            math.sin(height),
+        ),
+        sunshine=between(draw, 1.6, 3.0) if sunny else between(draw, 0.0, 0.3),
+        ambient=between(draw, 0.7, 1.1) if sunny else between(draw, 1.1, 1.8),
+        haze=pick(draw, (blue,) if sunny else (grey,)),
+        visibility_m=between(draw, 150.0, 600.0),
+    )
+
+
+def _sky(draw: Draw, weather: Weather) -> Surface:
+    deep = pick(draw, ((0.30, 0.50, 0.85), (0.45, 0.60, 0.85), (0.75, 0.78, 0.82)))
+    return paint(draw, "sky", deep, accent=weather.haze, period=between(draw, 0.1, 0.9))
+
+
+def _furnish(draw: Draw, street: Plan) -> list[Solid]:
+    """Lamps, signs, traffic lights and trees along both kerbs."""
+    solids: list[Solid] = []
+    trees = draw.random() < 0.4
+    for side in (-1, 1):
+        x = side * (street.kerb + 0.5)
+        at = between(draw, 6.0, 14.0)
+        while at < BUSY_M:
+            if not street.is_open(at, margin=1.0):
+                turn = 0.0 if side < 0 else math.pi
+                solids += move(_post(draw, trees=trees), to=(x, at, KERB_M), turn=turn)
+            at += between(draw, 6.0, 13.0)
+        if street.junction is not None and draw.random() < 0.6:
+            place = x, street.junction[0] - 1.0, KERB_M
+            solids += move(roadside.traffic_light(draw), to=place)
+    return solids
+
+
+def _post(draw: Draw, *, trees: bool) -> tuple[Solid, ...]:
+    kind = draw.random()
+    if trees and kind < 0.5:
+        return roadside.tree(draw)
+    if kind < 0.6:
+        return roadside.street_lamp(draw)
+    return roadside.traffic_sign(draw)
+
+
+def _park(draw: Draw, street: Plan) -> list[Solid]:
+    """Cars along the kerbs, bicycles and motorcycles on the pavement."""
+    solids: list[Solid] = []
+    for side in (-1, 1):
+        lamps = vehicles.TAIL_LAMP if side > 0 else vehicles.HEAD_LAMP
+        at = NEAREST_M + between(draw, 0.0, 8.0)
+        while street.parking > 2 and at < BUSY_M:
+            parked = vehicles.car(draw, lamps=lamps)
+            middle = at + parked.length / 2
+            if draw.random() < 0.7 and not street.is_open(middle, margin=4.0):
+                place = side * (street.kerb - 1.05), middle, 0.0
+                solids += move(parked.solids, to=place, turn=0.0 if side > 0 else math.pi)
+            at += parked.length + between(draw, 0.6, 2.0)
+        for _ in range(int(draw.integers(0, 3))):
+            two_wheeled = vehicles.bicycle if draw.random() < 0.75 else vehicles.motorcycle
+            place = side * (street.front - 0.8), between(draw, 8.0, 30.0), KERB_M
+            turn = between(draw, -math.pi, math.pi)
+            solids += move(two_wheeled(draw).solids, to=place, turn=turn)
+    return solids
+
+
+def _drive(draw: Draw, street: Plan) -> list[Solid]:
+    """Traffic: ahead in our lane, and towards us; sometimes a tram instead of the latter."""
+    solids: list[Solid] = []
+    half = street.lane / 2
+    tram = draw.random() < 0.1
+    for x, nearest, lamps in (
+        (half, 9.0, vehicles.TAIL_LAMP), (-half, 6.0, vehicles.HEAD_LAMP),
+    ):  # fmt: skip
+        if tram and x < 0:
+            cars = vehicles.train(draw)
+            at = between(draw, 8.0, 30.0) + cars.length / 2
+            solids += move(cars.solids, to=(x, at, 0.0))
+            continue
+        at = nearest + float(draw.exponential(14.0))
+        while at < BUSY_M:
+            vehicle = vehicles.traffic(draw, lamps=lamps)
+            place = x + between(draw, -0.3, 0.3), at + vehicle.length / 2, 0.0
+            solids += move(vehicle.solids, to=place, turn=0.0 if x > 0 else math.pi)
+            at += vehicle.length + 4.0 + float(draw.exponential(18.0))
+    return solids
+
+
+def _walk(draw: Draw, street: Plan) -> list[Solid]:
+    """People on the pavements, and some who cross the road."""
+    solids: list[Solid] = []
+    for _ in range(int(draw.integers(0, 8))):
+        side = 1 if draw.random() < 0.5 else -1
+        x = side * between(draw, street.kerb + street.verge + 0.4, street.front - 0.3)
+        place = x, between(draw, NEAREST_M, 40.0), KERB_M
+        solids += move(pedestrian(draw), to=place, turn=between(draw, -math.pi, math.pi))
+    if street.zebra is not None:
+        for _ in range(int(draw.integers(0, 4))):
+            place = between(draw, -street.lane, street.lane), between(draw, *street.zebra), 0.0
+            solids += move(pedestrian(draw), to=place, turn=math.pi / 2)
+    return solids
