@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
@@ -50,7 +51,7 @@ CITYSCAPES7_OF_19 = (0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 5, 6, 6, 6, 6, 6, 6)
 """Position in `CITYSCAPES7_CLASSES` of each of `CITYSCAPES19_CLASSES`."""
 
 
-def _numbered(*, train: int, test: int) -> dict[Split, tuple[str, ...]]:
+def _numbered(*, train: int, test: int) -> Mapping[str, tuple[str, ...]]:
     """Image ids of a synthetic set, whose images have no other names than their numbers."""
     counts: dict[Split, int] = {"train": train, "validation": 0, "test": test}
     return {

@@ -16,10 +16,11 @@ def between(draw: Draw, low: float, high: float) -> float:
 
 def pick(draw: Draw, colours: tuple[Triple, ...], *, spread: float = 0.12) -> Triple:
     """One of a kind's colours, brighter or darker by up to `spread`, and slightly off in hue."""
-    colour = np.array(colours[int(draw.integers(len(colours)))])
-    varied = colour * draw.uniform(1 - spread, 1 + spread) * draw.uniform(0.94, 1.06, 3)
-    red, green, blue = np.clip(varied, 0.005, 0.95)
-    return float(red), float(green), float(blue)
+    colour = colours[int(draw.integers(len(colours)))]
+    bright, hue = between(draw, 1 - spread, 1 + spread), draw.uniform(0.94, 1.06, 3).tolist()
+    varied = [part * bright * off for part, off in zip(colour, hue, strict=True)]
+    red, green, blue = (min(max(part, 0.005), 0.95) for part in varied)
+    return red, green, blue
 
 
 def paint(draw: Draw, pattern: str, base: Triple, *, accent: Triple, period: float) -> Surface:

@@ -44,8 +44,8 @@ class Patch:
     axis: Int[np.ndarray, "pixel"]
     footprint: Float[np.ndarray, "pixel"]
 
-    def where(self, chosen: Bool[np.ndarray, "pixel"]) -> Patch:
-        """The points of a part of the pixels."""
+    def part(self, chosen: slice | Int[np.ndarray, "pixel"]) -> Patch:
+        """The points of some of the pixels."""
         return Patch(
             **{entry.name: getattr(self, entry.name)[..., chosen] for entry in fields(self)}
         )
@@ -75,11 +75,15 @@ class Look:
         Args:
             pattern: Position of each point's pattern in `painters`.
         """
-        painters = tuple(self.painters.values())
-        colours = np.empty_like(patch.base)
-        for position in np.unique(pattern):
-            chosen = pattern == position
-            colours[:, chosen] = painters[position](patch.where(chosen))
+        order = np.argsort(pattern, kind="stable")
+        grouped, colours = patch.part(order), np.empty_like(patch.base)
+        starts = np.searchsorted(pattern[order], np.arange(len(self.painters) + 1))
+        for painter, start, stop in zip(
+            self.painters.values(), starts[:-1], starts[1:], strict=True
+        ):
+            if start < stop:
+                points = slice(start, stop)
+                colours[:, order[points]] = painter(grouped.part(points))
         return colours
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mtljobs.data.geometry import Camera
-from mtljobs.data.rendering.shapes import Box, Ellipsoid, Solid, View, World
+from mtljobs.data.rendering.shapes import Ellipsoid, Solid, Triple, View, World
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
+
+    Plane = Float[np.ndarray, "#row #column"]
+    Plane3 = tuple[Plane, Plane, Plane]
+    """A vector for each ray, an array per axis."""
 
 NEAREST = 1e-3
 """Metres; a face closer to a ray's start is the one that it starts from."""
@@ -62,18 +66,11 @@ def cast(world: World, camera: Camera, directions: Float[np.ndarray, "world row 
     """
     start = np.array(world.view.position)[:, None, None]
     hits = _leave_shell(world, start, directions)
-    for face, seen in _outlines(world, camera, directions.shape[1:]):
-        _meet(hits.part(seen), face, world.solids[face], start, directions[:, *seen])
+    for outline in _outlines(world, camera, directions.shape[1:]):
+        part, rays = hits.part(outline.seen), directions[:, *outline.seen]
+        if outline.nearest < part.depth.max():  # else all of it is hidden
+            _meet(part, outline.face, world.solids[outline.face], start, rays)
     return hits
-
-
-def own_axes(
-    solid: Solid, vectors: Float[np.ndarray, "world row column"]
-) -> Float[np.ndarray, "own row column"]:
-    """World vectors along a solid's own axes."""
-    cosine, sine = math.cos(solid.turn), math.sin(solid.turn)
-    x, y, z = vectors
-    return np.stack([x * cosine + y * sine, y * cosine - x * sine, z])
 
 
 def pierce(
@@ -89,47 +86,56 @@ def pierce(
         Both distances in units of the direction, and the axis (or `ROUND`) of the face that is
         entered. A ray misses the solid unless it enters before it leaves.
     """
+    x, y, z = solid.centre
+    begin = _own_axes(solid, (start[0] - x, start[1] - y, start[2] - z))
+    along = _own_axes(solid, (direction[0], direction[1], direction[2]))
     if isinstance(solid, Ellipsoid):
-        enter, leave = _pierce_ellipsoid(solid, start, direction)
+        enter, leave = _pierce_ellipsoid(solid.half, begin, along)
         return enter, leave, np.full(enter.shape, ROUND)
-    enters, leaves = _slabs(solid, start, direction)
-    return enters.max(axis=0), leaves.min(axis=0), enters.argmax(axis=0)
+    enters, leaves = zip(*map(_slab, solid.half, begin, along), strict=True)
+    enter = np.maximum(enters[0], enters[1])
+    axis = np.where(enters[2] > enter, 2, enters[1] > enters[0])
+    leave = np.minimum(np.minimum(leaves[0], leaves[1]), leaves[2])
+    return np.maximum(enter, enters[2]), leave, axis
 
 
-def _slabs(
-    box: Box,
-    start: Float[np.ndarray, "world #row #column"],
-    direction: Float[np.ndarray, "world row column"],
-) -> tuple[Float[np.ndarray, "own row column"], Float[np.ndarray, "own row column"]]:
-    """Where rays enter and leave the slab between each pair of a box's faces.
+def _own_axes(solid: Solid, vectors: Plane3) -> Plane3:
+    """World vectors along a solid's own axes."""
+    if not solid.turn:
+        return vectors
+    cosine, sine = math.cos(solid.turn), math.sin(solid.turn)
+    x, y, z = vectors
+    return x * cosine + y * sine, y * cosine - x * sine, z
+
+
+def _slab(
+    half: float, begin: Float[np.ndarray, "#row #column"], along: Float[np.ndarray, "row column"]
+) -> tuple[Float[np.ndarray, "row column"], Float[np.ndarray, "row column"]]:
+    """Where rays enter and leave the slab between a pair of a box's faces.
 
     A ray is inside the box from the last slab that it enters to the first that it leaves.
 
     Source:
         Kay and Kajiya, Ray Tracing Complex Scenes (SIGGRAPH 1986), section 3.
     """
-    half = np.array(box.half)[:, None, None]
-    begin = own_axes(box, start - np.array(box.centre)[:, None, None])
     with np.errstate(divide="ignore", invalid="ignore"):
-        inverse = 1.0 / own_axes(box, direction)
+        inverse = 1.0 / along
         one, other = (-half - begin) * inverse, (half - begin) * inverse
     return np.fmin(one, other), np.fmax(one, other)
 
 
 def _pierce_ellipsoid(
-    ellipsoid: Ellipsoid,
-    start: Float[np.ndarray, "world #row #column"],
-    direction: Float[np.ndarray, "world row column"],
+    half: Triple, begin: Plane3, along: Plane3
 ) -> tuple[Float[np.ndarray, "row column"], Float[np.ndarray, "row column"]]:
     """Where rays enter and leave an ellipsoid; not a number where they miss it."""
-    half = np.array(ellipsoid.half)[:, None, None]
-    begin = own_axes(ellipsoid, start - np.array(ellipsoid.centre)[:, None, None]) / half
-    along = own_axes(ellipsoid, direction) / half
-    square = (along * along).sum(axis=0)
-    middle = -(along * begin).sum(axis=0) / square
-    beyond = ((begin * begin).sum(axis=0) - 1) / square
+    square = middle = beyond = np.zeros(())
+    for radius, place, way in zip(half, begin, along, strict=True):
+        square = square + (way / radius) ** 2
+        middle = middle - way * (place / radius**2)
+        beyond = beyond + (place / radius) ** 2
+    middle = middle / square
     with np.errstate(invalid="ignore"):
-        reach = np.sqrt(middle * middle - beyond)
+        reach = np.sqrt(middle * middle - (beyond - 1) / square)
     return middle - reach, middle + reach
 
 
@@ -139,7 +145,10 @@ def _leave_shell(
     directions: Float[np.ndarray, "world row column"],
 ) -> Hits:
     """The sides of the shell, seen from within."""
-    _, leave = _slabs(world.shell, start, directions)
+    begin = start - np.array(world.shell.centre)[:, None, None]
+    leave = np.stack(
+        [_slab(*side)[1] for side in zip(world.shell.half, begin, directions, strict=True)]
+    )
     axis = leave.argmin(axis=0)
     outwards = np.take_along_axis(directions, axis[None], axis=0)[0] > 0
     face = len(world.solids) + 2 * axis + outwards
@@ -156,34 +165,57 @@ def _meet(
     """Enter a solid into the hits where it is the nearest so far."""
     enter, leave, axis = pierce(solid, start, directions)
     first = (enter > NEAREST) & (enter < leave) & (enter < hits.depth)
+    if not first.any():
+        return
     hits.face[first] = face
     hits.depth[first] = enter[first]
     hits.axis[first] = axis[first]
 
 
-def _outlines(
-    world: World, camera: Camera, size: tuple[int, ...]
-) -> Iterator[tuple[int, tuple[slice, slice]]]:
-    """The solids that can be in view, each with the rows and columns that it can appear in."""
-    centre = np.array([solid.centre for solid in world.solids])[:, None]
-    half = np.array([solid.half for solid in world.solids])[:, None]
-    turn = np.array([solid.turn for solid in world.solids])[:, None]
+@dataclass(frozen=True)
+class Outline:
+    """Where in the image a solid can appear.
+
+    Attributes:
+        face: As in `Hits`.
+        nearest: No point of the solid has a smaller depth.
+        seen: Rows and columns.
+    """
+
+    face: int
+    nearest: float
+    seen: tuple[slice, slice]
+
+
+def _outlines(world: World, camera: Camera, size: tuple[int, ...]) -> Iterator[Outline]:
+    """The solids that can be in view."""
+    seen_from = corners_of(world.solids) - np.array(world.view.position)
+    right, down, ahead = np.moveaxis(seen_from @ camera_axes(world.view).T, -1, 0)
+    nearest, in_front = ahead.min(axis=1), np.maximum(ahead, NEAREST)
+    top, bottom = _span(camera.cy + camera.fy * down / in_front, size[0])
+    left, end = _span(camera.cx + camera.fx * right / in_front, size[1])
+    beside = nearest < NEAREST  # a corner behind the camera has no place in the image
+    top[beside] = left[beside] = 0
+    bottom[beside], end[beside] = size
+    visible = (top < bottom) & (left < end) & (ahead.max(axis=1) > NEAREST)
+    for face in np.flatnonzero(visible):
+        seen = slice(top[face], bottom[face]), slice(left[face], end[face])
+        yield Outline(int(face), float(nearest[face]), seen)
+
+
+def corners_of(solids: Sequence[Solid]) -> Float[np.ndarray, "solid corner world"]:
+    """The corners of the boxes that solids are, or just fit into."""
+    centre = np.array([solid.centre for solid in solids])[:, None]
+    half = np.array([solid.half for solid in solids])[:, None]
+    turn = np.array([solid.turn for solid in solids])[:, None]
     x, y, z = np.moveaxis(CORNERS * half, -1, 0)
     cosine, sine = np.cos(turn), np.sin(turn)
-    corners = centre + np.stack([x * cosine - y * sine, x * sine + y * cosine, z], axis=-1)
-    seen_from = corners - world.view.position
-    right, down, ahead = np.moveaxis(seen_from @ camera_axes(world.view).T, -1, 0)
-    in_front = np.maximum(ahead, NEAREST)
-    rows = camera.cy + camera.fy * down / in_front
-    columns = camera.cx + camera.fx * right / in_front
-    for face, nearest in enumerate(ahead.min(axis=1)):
-        seen = _span(rows[face], size[0]), _span(columns[face], size[1])
-        if nearest < NEAREST:  # a corner behind the camera has no place in the image
-            seen = slice(0, size[0]), slice(0, size[1])
-        if all(span.start < span.stop for span in seen):
-            yield face, seen
+    return np.asarray(centre + np.stack([x * cosine - y * sine, x * sine + y * cosine, z], axis=-1))
 
 
-def _span(positions: Float[np.ndarray, "corner"], length: int) -> slice:
-    low, high = np.clip([positions.min(), positions.max() + 2], 0, length)
-    return slice(int(low), int(high))
+def _span(
+    positions: Float[np.ndarray, "solid corner"], length: int
+) -> tuple[Int[np.ndarray, "solid"], Int[np.ndarray, "solid"]]:
+    """First pixel that each solid may cover along one axis of the image, and where it ends."""
+    low, high = positions.min(axis=1), positions.max(axis=1) + 2
+    return np.clip(low, 0, length).astype(int), np.clip(high, 0, length).astype(int)

@@ -1,1 +1,1 @@
-"""How one synthetic street is made: lay it out, cast rays, light it, and spoil like a stereo pair."""
+"""How one synthetic street is made: lay it out, light it, spoil it like a stereo pair."""

@@ -10,7 +10,7 @@ from mtljobs.data.rendering.shapes import Solid, block, move
 from mtljobs.data.street import roadside
 from mtljobs.data.street.ground import END_M, Plan
 
-DETAILED_M = 110.0
+DETAILED_M = 80.0
 """Metres along the street behind which both sides are lined by one long block each."""
 
 Plot = Callable[[Draw, float], Iterable[Solid]]
@@ -51,8 +51,11 @@ def enclosed(draw: Draw, width: float) -> Iterable[Solid]:
 
 
 KINDS: Mapping[str, tuple[Plot, float]] = {
-    "town": (town, 0.46), "suburb": (suburb, 0.24), "park": (park, 0.18), "enclosed": (enclosed, 0.12),
-}  # fmt: skip
+    "town": (town, 0.55),
+    "suburb": (suburb, 0.2),
+    "park": (park, 0.14),
+    "enclosed": (enclosed, 0.11),
+}
 """What a side may be lined with, and how often it is."""
 
 
@@ -65,7 +68,7 @@ def fronts(draw: Draw, street: Plan) -> list[Solid]:
         plot, _ = KINDS[kind]
         at = between(draw, 1.0, 6.0)
         while at < DETAILED_M:
-            width = between(draw, 9.0, 20.0)
+            width = between(draw, 10.0, 22.0)
             if not street.is_open(at + width / 2, margin=width / 2):
                 solids += _beside(plot(draw, width), street, side=side, y=at + width / 2)
             elif street.junction is not None:

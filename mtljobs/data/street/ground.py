@@ -71,8 +71,8 @@ def plan(draw: Draw) -> Plan:
     return Plan(
         lane=between(draw, 3.1, 3.9),
         parking=2.2 if draw.random() < 0.55 else between(draw, 0.2, 0.6),
-        walk=between(draw, 1.8, 4.2),
-        verge=between(draw, 1.0, 2.5) if draw.random() < 0.3 else 0.0,
+        walk=between(draw, 1.8, 3.6),
+        verge=between(draw, 1.0, 2.5) if draw.random() < 0.25 else 0.0,
         junction=junction,
         zebra=zebra,
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mtljobs.data.rendering.rays import CORNERS, NEAREST, pierce
+from mtljobs.data.rendering.rays import NEAREST, corners_of, pierce
 from mtljobs.data.rendering.shapes import Solid
 from mtljobs.data.street.scene import Scene
 
@@ -44,10 +44,9 @@ def _shadow(scene: Scene, points: Float[np.ndarray, "world pixel"]) -> Bool[np.n
     plane = np.stack([across, np.cross(sun, across), sun])  # two axes as the sun sees them
     seen = plane @ points
     dark = np.zeros(points.shape[1], dtype=bool)
-    for solid in scene.world.solids:
-        if solid.half[2] < 0.25 or sorted(solid.half)[1] < 0.15 or solid.centre[1] > SHADED_M:
-            continue  # flat, or thinner than a pixel, or far away
-        low, high = _outline(solid, plane)
+    solids = [solid for solid in scene.world.solids if _shades(solid)]
+    corners = corners_of(solids) @ plane.T
+    for solid, low, high in zip(solids, corners.min(axis=1), corners.max(axis=1), strict=True):
         chosen = ~dark & (seen[2] < high[2])
         for axis in (0, 1):
             chosen &= (low[axis] < seen[axis]) & (seen[axis] < high[axis])
@@ -58,12 +57,7 @@ def _shadow(scene: Scene, points: Float[np.ndarray, "world pixel"]) -> Bool[np.n
     return dark
 
 
-def _outline(
-    solid: Solid, plane: Float[np.ndarray, "axis world"]
-) -> tuple[Float[np.ndarray, "axis"], Float[np.ndarray, "axis"]]:
-    """Lowest and highest coordinates of a solid's corners along some axes."""
-    x, y, z = (CORNERS * solid.half).T
-    cosine, sine = np.cos(solid.turn), np.sin(solid.turn)
-    corners = np.stack([x * cosine - y * sine, x * sine + y * cosine, z])
-    places = plane @ (corners + np.array(solid.centre)[:, None])
-    return places.min(axis=1), places.max(axis=1)
+def _shades(solid: Solid) -> bool:
+    """Whether a solid's shadow is worth the search: not flat, not thinner than a pixel, not far."""
+    _, middle, _ = sorted(solid.half)
+    return solid.half[2] > 0.25 and middle > 0.15 and solid.centre[1] < SHADED_M

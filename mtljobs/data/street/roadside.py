@@ -132,9 +132,8 @@ def house(draw: Draw, *, width: float) -> tuple[Solid, ...]:
     for step in range(3):  # a roof that narrows in three steps
         low, top = height + 0.9 * step, height + 0.9 * (step + 1)
         inset = 1.25 * step - 0.4
-        solids.append(
-            block("building", roof, (-half - 0.3, inset, low), (half + 0.3, 8.0 - inset, top))
-        )
+        corners = (-half - 0.3, inset, low), (half + 0.3, 8.0 - inset, top)
+        solids.append(block("building", roof, *corners))
     return tuple(solids)
 
 

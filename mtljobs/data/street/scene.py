@@ -15,7 +15,7 @@ from mtljobs.data.street.people import pedestrian
 SIDE_LABELS = ("sky", "sky", "sky", "sky", "terrain", "sky")
 """Class names of what lies behind everything, in the order of `World.sides`."""
 
-BUSY_M = 60.0
+BUSY_M = 50.0
 """Metres along the street behind which there is no traffic, and nothing small stands."""
 
 NEAREST_M = 7.0
@@ -57,6 +57,7 @@ def lay_out(draw: Draw) -> Scene:
     solids += _park(draw, street)
     solids += _drive(draw, street)
     solids += _walk(draw, street)
+    solids.sort(key=lambda solid: solid.centre[1])  # what is hidden is then found to be so at once
     view = View(
         position=(0.5 * street.lane + between(draw, -0.4, 0.4), 0.0, between(draw, 1.15, 1.35)),
         yaw=between(draw, -0.06, 0.1),
@@ -103,10 +104,10 @@ def _furnish(draw: Draw, street: Plan) -> list[Solid]:
             if not street.is_open(at, margin=1.0):
                 turn = 0.0 if side < 0 else math.pi
                 solids += move(_post(draw, trees=trees), to=(x, at, KERB_M), turn=turn)
-            at += between(draw, 6.0, 13.0)
-        if street.junction is not None and draw.random() < 0.6:
-            place = x, street.junction[0] - 1.0, KERB_M
-            solids += move(roadside.traffic_light(draw), to=place)
+            at += between(draw, 7.0, 15.0)
+        crossing = street.zebra or street.junction
+        if crossing is not None and draw.random() < 0.8:
+            solids += move(roadside.traffic_light(draw), to=(x, crossing[0] - 1.0, KERB_M))
     return solids
 
 

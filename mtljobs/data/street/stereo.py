@@ -30,7 +30,7 @@ def disparity_of(depth: Float[np.ndarray, "row column"]) -> Float[np.ndarray, "r
         >>> disparity_of(np.array([[4.84]])).round(6)  # 4.84 m: 102.4 pixels of 2048
         array([[0.4]])
     """
-    return BASELINE_M * FOCAL / UNIT / depth
+    return np.asarray(BASELINE_M * FOCAL / UNIT / depth)
 
 
 def unmatched(
@@ -55,4 +55,5 @@ def unmatched(
     hidden[:, :-1] = nearest[:, 1:] <= place[:, :-1]
     blotted = blots(disparity.shape, draw) > 0.93
     unlucky = draw.random(disparity.shape) < missing
-    return hidden | (place < -0.5) | (disparity > RANGE) | blotted | unlucky
+    outside = place < -0.5
+    return np.asarray(hidden | outside | (disparity > RANGE) | blotted | unlucky)

@@ -39,7 +39,7 @@ def asphalt(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
     worn = 0.85 + 0.3 * noise(0.6 * patch.u + patch.phase, 0.15 * patch.v)
     dash = (np.abs(patch.u) < 0.08) & ((patch.v / 9 + patch.phase) % 1 < 0.45)
     edge = np.abs(np.abs(patch.u) - (patch.half_u - patch.period)) < 0.06
-    return mix(patch, 0.9 * (dash | edge) * sharpness(patch, 0.6)) * worn
+    return np.asarray(mix(patch, 0.9 * (dash | edge) * sharpness(patch, 0.6)) * worn)
 
 
 def zebra(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
@@ -54,14 +54,14 @@ def paving(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
     joint = ((x % 1 < 0.06) | (y % 1 < 0.06)) * sharpness(patch, patch.period / 3)
     kerb = (patch.half_u - np.abs(patch.u) < 0.16) | (patch.axis != 2)
     tone = 0.85 + 0.3 * lattice(np.floor(x), np.floor(y)) * sharpness(patch, patch.period)
-    return mix(patch, 0.6 * joint) * np.where(kerb, 1.3, tone)
+    return np.asarray(mix(patch, 0.6 * joint) * np.where(kerb, 1.3, tone))
 
 
 def grass(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
     """A meadow with bare patches."""
     bare = np.clip(2 * noise(0.3 * patch.u + patch.phase, 0.3 * patch.v) - 1.1, 0, 1)
     blades = noise(7 * patch.u, 7 * patch.v + patch.phase) - 0.5
-    return mix(patch, bare) * (1 + 0.5 * blades * sharpness(patch, 0.15))
+    return np.asarray(mix(patch, bare) * (1 + 0.5 * blades * sharpness(patch, 0.15)))
 
 
 def leaves(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
@@ -104,7 +104,7 @@ def house(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
     shutter = (across < 0.27) & (up < 0.25)
     wall = patch.base * (0.92 + 0.16 * noise(patch.u + patch.phase, patch.v))
     front = np.where(pane, colour(GLASS) * 1.5, np.where(shutter, patch.accent, wall))
-    return wall + (front - wall) * sharpness(patch, STOREY_M / 2)
+    return np.asarray(wall + (front - wall) * sharpness(patch, STOREY_M / 2))
 
 
 def bricks(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
@@ -114,7 +114,7 @@ def bricks(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
     mortar = (x % 1 < 0.07) | ((patch.v / patch.period) % 1 < 0.14)
     tone = 0.8 + 0.4 * lattice(np.floor(x), course) * sharpness(patch, patch.period)
     streaks = 0.8 + 0.4 * noise(0.8 * patch.u + patch.phase, 0.1 * patch.v)
-    return mix(patch, mortar * sharpness(patch, patch.period / 2)) * tone * streaks
+    return np.asarray(mix(patch, mortar * sharpness(patch, patch.period / 2)) * tone * streaks)
 
 
 def railing(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
@@ -122,24 +122,22 @@ def railing(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
     bar = (patch.u / patch.period) % 1 < 0.55
     rail = np.abs(np.abs(patch.v / patch.half_v) - 0.75) < 0.12
     fine = 0.55 + (bar - 0.55) * sharpness(patch, patch.period)
-    return mix(patch, 1 - np.maximum(fine, rail))
+    return np.asarray(mix(patch, 1 - np.maximum(fine, rail)))
 
 
 def wheels(patch: Patch, radius: float) -> Bool[np.ndarray, "pixel"]:
     """Where the long sides of a vehicle show its two wheels."""
-    side = patch.axis == 0
     along = np.abs(patch.u) - 0.62 * patch.half_u
-    disc: Bool[np.ndarray, "pixel"] = along**2 + (patch.v + patch.half_v - radius) ** 2 < radius**2
-    return side & disc
+    disc = along**2 + (patch.v + patch.half_v - radius) ** 2 < radius**2
+    return np.asarray((patch.axis == 0) & disc)
 
 
 def bodywork(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
     """The lower part of a car: sheet metal, wheels, bumpers, lamps, a number plate."""
     low = (patch.v + patch.half_v) < 0.22
     end, height = patch.axis == 1, patch.v / patch.half_v
-    lamp = (
-        end & (np.abs(np.abs(patch.u / patch.half_u) - 0.78) < 0.17) & (np.abs(height - 0.45) < 0.2)
-    )
+    beside = np.abs(np.abs(patch.u / patch.half_u) - 0.78) < 0.17
+    lamp = end & beside & (np.abs(height - 0.45) < 0.2)
     plate = end & (np.abs(patch.u) < 0.28) & (np.abs(height + 0.1) < 0.12)
     seam = ~end & (np.abs(patch.u) < 0.02)
     metal = patch.base * np.where(seam, 0.5, 0.85 + 0.25 * np.clip(height, 0, 1))
@@ -166,9 +164,8 @@ def coach(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
     glass = (np.abs(height - 0.65) < np.where(end, 0.22, 0.17)) & (end | ~pillar)
     glass &= patch.half_u - np.abs(patch.u) > 0.1
     stripe = np.abs(height - 0.38) < 0.05
-    lamp = (
-        end & (np.abs(np.abs(patch.u / patch.half_u) - 0.8) < 0.1) & (np.abs(height - 0.22) < 0.04)
-    )
+    beside = np.abs(np.abs(patch.u / patch.half_u) - 0.8) < 0.1
+    lamp = end & beside & (np.abs(height - 0.22) < 0.04)
     body = np.where(stripe, patch.accent, patch.base)
     body = np.where(glass, colour(GLASS) * 1.3, np.where(lamp, 0.9, body))
     dark = ((height < 0.09) | wheels(patch, 0.5)) & (patch.axis != 2)
@@ -218,7 +215,7 @@ def sky(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
 
 def _radius(patch: Patch) -> Float[np.ndarray, "pixel"]:
     """Distance from the middle of a disc that stands upright; 1 at its edge."""
-    return np.hypot(patch.u / patch.half_u, patch.v / patch.half_v)
+    return np.asarray(np.hypot(patch.u / patch.half_u, patch.v / patch.half_v))
 
 
 LOOK = Look(

@@ -75,18 +75,17 @@ def truck(draw: Draw, *, lamps: Triple) -> Vehicle:
     return Vehicle(solids, 2 * long)
 
 
-def bus(draw: Draw, *, lamps: Triple) -> Vehicle:
+def bus(draw: Draw) -> Vehicle:
     """A bus for a town's lines."""
     half, long, top = 1.27, between(draw, 5.0, 6.2), between(draw, 2.9, 3.2)
-    livery = paint(draw, "coach", pick(draw, LIVERIES), accent=lamps, period=1.6)
+    livery = paint(draw, "coach", pick(draw, LIVERIES), accent=pick(draw, LIVERIES), period=1.6)
     return Vehicle((block("bus", livery, (-half, -long, 0.0), (half, long, top)),), 2 * long)
 
 
 def train(draw: Draw) -> Vehicle:
     """Two to four coupled cars on rails, as Cityscapes names trams too."""
     half, top, cars = 1.3, between(draw, 3.3, 3.7), int(draw.integers(2, 5))
-    stripe = pick(draw, LIVERIES)
-    livery = paint(draw, "coach", pick(draw, LIVERIES), accent=stripe, period=2.2)
+    livery = paint(draw, "coach", pick(draw, LIVERIES), accent=pick(draw, LIVERIES), period=2.2)
     gap, long = 0.5, between(draw, 9.0, 12.0)
     start = -cars * long / 2
     solids = [
@@ -149,7 +148,7 @@ def traffic(draw: Draw, *, lamps: Triple) -> Vehicle:
     if kind == "truck":
         return truck(draw, lamps=lamps)
     if kind == "bus":
-        return bus(draw, lamps=lamps)
+        return bus(draw)
     if kind == "bicycle":
         return ridden(draw, bicycle(draw), saddle=0.95)
     if kind == "motorcycle":
