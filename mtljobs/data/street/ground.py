@@ -22,6 +22,10 @@ EARTH: Triple = (0.30, 0.24, 0.14)
 WHITE: Triple = (0.70, 0.70, 0.68)
 
 
+Span = tuple[float, float]
+"""Where something begins and ends along y."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """A straight street along y, its middle at x = 0.
@@ -31,16 +35,16 @@ class Plan:
         parking: Width of the strip for parked cars along each kerb; 0 without.
         walk: Width of each pavement.
         verge: Width of the grass between each kerb and its pavement; 0 without.
-        junction: (from, to) of a road that crosses, along y.
-        zebra: (from, to) of a pedestrian crossing, along y.
+        junction: A road that crosses.
+        zebra: A pedestrian crossing.
     """
 
     lane: float
     parking: float
     walk: float
     verge: float
-    junction: tuple[float, float] | None
-    zebra: tuple[float, float] | None
+    junction: Span | None
+    zebra: Span | None
 
     @property
     def kerb(self) -> float:
@@ -84,58 +88,56 @@ def meadow(draw: Draw) -> Surface:
 
 
 def ground(draw: Draw, street: Plan) -> list[Box]:
-    """Flat boxes: the roadway's top at z = 0, the pavements a kerb higher."""
+    """Flat boxes: the roadway's top at z = 0, all that lies beside it a kerb higher."""
+    slabs = pick(draw, SLABS)
+    walk = paint(draw, "paving", slabs, accent=shade(slabs, 0.5), period=between(draw, 0.3, 0.9))
+    boxes = _roadway(draw, street)
+    for span in _beside(street):
+        inner = street.kerb + street.verge
+        boxes += _strip("sidewalk", walk, span, inner=inner, outer=street.front)
+        boxes += _strip("terrain", meadow(draw), span, inner=street.front, outer=WIDE_M)
+        if street.verge:
+            boxes += _strip("terrain", meadow(draw), span, inner=street.kerb, outer=inner)
+    return boxes
+
+
+def _roadway(draw: Draw, street: Plan) -> list[Box]:
     tar = pick(draw, TARS)
     road = paint(draw, "asphalt", tar, accent=WHITE, period=street.parking)
     bare = paint(draw, "plain", tar, accent=tar, period=1.0)
     bars = paint(draw, "zebra", tar, accent=WHITE, period=1.0)
-    slabs = pick(draw, SLABS)
-    walk = paint(draw, "paving", slabs, accent=shade(slabs, 0.5), period=between(draw, 0.3, 0.9))
-    strips = {None: road, street.zebra: bars, street.junction: bare}
     boxes = []
-    for span, surface in _strips(street, strips):
+    for span, surface in _cut(street, road=road, zebra=bars, junction=bare):
         wide = WIDE_M if span == street.junction else street.kerb
         boxes.append(block("road", surface, (-wide, span[0], -0.4), (wide, span[1], 0.0)))
-    for span in _beside(street):
-        boxes += _pavements(street, span, walk)
-        if street.verge:
-            boxes += _verges(street, span, meadow(draw))
     return boxes
 
 
-def _strips(
-    street: Plan, surfaces: dict[tuple[float, float] | None, Surface]
-) -> Iterator[tuple[tuple[float, float], Surface]]:
+def _cut(
+    street: Plan, *, road: Surface, zebra: Surface, junction: Surface
+) -> Iterator[tuple[Span, Surface]]:
     """The roadway cut across: plain stretches, and what lies between them."""
     at = START_M
-    for special in (street.zebra, street.junction):
-        if special is None:
+    for span, surface in ((street.zebra, zebra), (street.junction, junction)):
+        if span is None:
             continue
-        if at < special[0]:
-            yield (at, special[0]), surfaces[None]
-        yield special, surfaces[special]
-        at = special[1]
-    yield (at, END_M), surfaces[None]
+        if at < span[0]:
+            yield (at, span[0]), road
+        yield span, surface
+        at = span[1]
+    yield (at, END_M), road
 
 
-def _beside(street: Plan) -> tuple[tuple[float, float], ...]:
-    """Where there are pavements, along y."""
+def _beside(street: Plan) -> tuple[Span, ...]:
+    """Where the ground beside the road is not another road, along y."""
     if street.junction is None:
         return ((START_M, END_M),)
     return (START_M, street.junction[0]), (street.junction[1], END_M)
 
 
-def _pavements(street: Plan, span: tuple[float, float], surface: Surface) -> list[Box]:
-    inner, outer = street.kerb + street.verge, street.front
+def _strip(label: str, surface: Surface, span: Span, *, inner: float, outer: float) -> list[Box]:
+    """On either side, the ground between two distances from the middle of the street."""
     return [
-        block("sidewalk", surface, (low, span[0], -0.4), (high, span[1], KERB_M))
+        block(label, surface, (low, span[0], -0.4), (high, span[1], KERB_M))
         for low, high in ((-outer, -inner), (inner, outer))
     ]
-
-
-def _verges(street: Plan, span: tuple[float, float], surface: Surface) -> list[Box]:
-    return [
-        block("terrain", surface, (low, span[0], -0.4), (high, span[1], KERB_M))
-        for low, high in ((-street.kerb - street.verge, -street.kerb),
-                          (street.kerb, street.kerb + street.verge))
-    ]  # fmt: skip

@@ -27,7 +27,7 @@ class Weather:
     """What lights a street.
 
     Attributes:
-        towards_sun: Unit vector.
+        towards_sun: Unit vector, not straight up.
         sunshine: Light that the sun sends to a face that looks at it; casts shadows.
         ambient: Light from the whole sky.
         haze: What distance fades into.
@@ -66,7 +66,7 @@ def lay_out(draw: Draw) -> Scene:
     weather = _weather(draw)
     dome = _sky(draw, weather)
     sides = (dome, dome, dome, dome, meadow(draw), dome)
-    shell = Box("sky", dome, (0.0, 225.0, 75.0), (400.0, 275.0, 75.2))  # its floor at z = -0.2
+    shell = Box("sky", dome, (0.0, 225.0, 75.0), (400.0, 275.0, 75.4))  # its floor at z = -0.4
     return Scene(World(shell, sides, SIDE_LABELS, tuple(solids), view), weather)
 
 

@@ -41,19 +41,29 @@ def unmatched(
 ) -> Bool[np.ndarray, "row column"]:
     """Pixels that get no disparity.
 
-    Those that the right camera does not see, because they lie outside its image or behind
-    something nearer; those too near; materials that mirror or repeat; a few blots anywhere.
+    Those that the right camera does not see; those too near; materials that mirror or repeat; a
+    few blots anywhere.
 
     Args:
         missing: Probability that a pixel's material cannot be matched.
     """
-    columns = disparity.shape[1]
-    # Where each pixel's point lies in the right image; from left to right unless hidden.
-    place = np.arange(columns) - disparity * (UNIT * columns)
-    nearest = np.minimum.accumulate(place[:, ::-1], axis=1)[:, ::-1]
-    hidden = np.zeros(disparity.shape, dtype=bool)
-    hidden[:, :-1] = nearest[:, 1:] <= place[:, :-1]
     blotted = blots(disparity.shape, draw) > 0.93
     unlucky = draw.random(disparity.shape) < missing
-    outside = place < -0.5
-    return np.asarray(hidden | outside | (disparity > RANGE) | blotted | unlucky)
+    return np.asarray(unseen(disparity) | (disparity > RANGE) | blotted | unlucky)
+
+
+def unseen(disparity: Float[np.ndarray, "row column"]) -> Bool[np.ndarray, "row column"]:
+    """Pixels whose points lie outside the right image, or there behind something nearer.
+
+    Example:
+        >>> step = np.where(np.arange(16) < 8, 0.0, 1.0)  # the right half nearer by two pixels
+        >>> np.flatnonzero(unseen(step[None]))
+        array([6, 7])
+    """
+    columns = disparity.shape[1]
+    # Where the points lie in the right image: in the same order, unless one hides another.
+    place = np.arange(columns) - disparity * (UNIT * columns)
+    leftmost = np.minimum.accumulate(place[:, ::-1], axis=1)[:, ::-1]
+    hidden = np.zeros(disparity.shape, dtype=bool)
+    hidden[:, :-1] = leftmost[:, 1:] <= place[:, :-1]
+    return np.asarray(hidden | (place < -0.5))
