@@ -11,7 +11,7 @@ Draw = np.random.Generator
 
 def between(draw: Draw, low: float, high: float) -> float:
     """A number drawn evenly from a range."""
-    return float(draw.uniform(low, high))
+    return low + (high - low) * draw.random()
 
 
 def pick(draw: Draw, colours: tuple[Triple, ...], *, spread: float = 0.12) -> Triple:
