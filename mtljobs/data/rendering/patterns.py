@@ -103,8 +103,11 @@ def noise(
     left, below = np.floor(x), np.floor(y)
     across, up = x - left, y - below
     across, up = across * across * (3 - 2 * across), up * up * (3 - 2 * up)
-    low = lattice(left, below) * (1 - across) + lattice(left + 1, below) * across
-    high = lattice(left, below + 1) * (1 - across) + lattice(left + 1, below + 1) * across
+    i, j = left.astype(np.int64), below.astype(np.int64)
+    here, right, over, under = (i & 63) * 64, ((i + 1) & 63) * 64, (j + 1) & 63, j & 63
+    table = LATTICE.ravel()
+    low = table[here + under] * (1 - across) + table[right + under] * across
+    high = table[here + over] * (1 - across) + table[right + over] * across
     return np.asarray(low * (1 - up) + high * up)
 
 

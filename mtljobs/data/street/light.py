@@ -13,7 +13,7 @@ from mtljobs.data.street.scene import Scene
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-SHADED_M = 90.0
+SHADED_M = 50.0
 """Metres along the street behind which shadows are not worth the search."""
 
 
@@ -60,4 +60,4 @@ def _shadow(scene: Scene, points: Float[np.ndarray, "world pixel"]) -> Bool[np.n
 def _shades(solid: Solid) -> bool:
     """Whether a solid's shadow is worth the search: not flat, not thinner than a pixel, not far."""
     _, middle, _ = sorted(solid.half)
-    return solid.half[2] > 0.25 and middle > 0.15 and solid.centre[1] < SHADED_M
+    return solid.half[2] > 0.25 and middle > 0.2 and solid.centre[1] < SHADED_M
