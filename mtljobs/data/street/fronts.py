@@ -13,6 +13,9 @@ from mtljobs.data.street.ground import END_M, Plan
 DETAILED_M = 80.0
 """Metres along the street behind which both sides are lined by one long block each."""
 
+NARROWEST_M = 3.0
+"""Width below which a plot before a corner stays empty."""
+
 Plot = Callable[[Draw, float], Iterable[Solid]]
 """Makes a plot of a given width; its front lies along y = 0 and looks towards -y."""
 
@@ -68,12 +71,13 @@ def fronts(draw: Draw, street: Plan) -> list[Solid]:
         plot, _ = KINDS[kind]
         at = between(draw, 1.0, 6.0)
         while at < DETAILED_M:
-            width = between(draw, 10.0, 22.0)
-            if not street.is_open(at + width / 2, margin=width / 2):
-                solids += _beside(plot(draw, width), street, side=side, y=at + width / 2)
-            elif street.junction is not None:
-                width = max(1.0, min(width, street.junction[1] - at + 1.0))
-            at += width
+            end = at + between(draw, 10.0, 22.0)
+            corner = at < street.gap[0] < end
+            if corner:
+                end = street.gap[0]
+            if end - at > NARROWEST_M:
+                solids += _beside(plot(draw, end - at), street, side=side, y=(at + end) / 2)
+            at = street.gap[1] if corner else end
         solids += _beside(_far(draw, kind), street, side=side, y=DETAILED_M + 70.0)
     if draw.random() < 0.6:
         solids += _end(draw)

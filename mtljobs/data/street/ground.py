@@ -12,8 +12,12 @@ START_M, END_M = 1.0, 400.0
 """Where the street begins, before all that the camera sees, and where it ends."""
 
 KERB_M = 0.12
+"""Height of everything beside the roadway."""
+
 WIDE_M = 90.0
 """Metres from the middle of the street to where nothing of it is seen any more."""
+
+PARKING_M = 2.2
 
 TARS: tuple[Triple, ...] = ((0.11, 0.11, 0.12), (0.15, 0.15, 0.15), (0.20, 0.19, 0.18))
 SLABS: tuple[Triple, ...] = ((0.34, 0.32, 0.30), (0.28, 0.27, 0.27), (0.38, 0.31, 0.27))
@@ -32,7 +36,7 @@ class Plan:
 
     Attributes:
         lane: Width of a lane; there is one in each direction.
-        parking: Width of the strip for parked cars along each kerb; 0 without.
+        parking: Width of the strip along each kerb; cars park on it if it is `PARKING_M` wide.
         walk: Width of each pavement.
         verge: Width of the grass between each kerb and its pavement; 0 without.
         junction: A road that crosses.
@@ -56,10 +60,14 @@ class Plan:
         """Metres from the middle to where the pavement ends."""
         return self.kerb + self.verge + self.walk
 
+    @property
+    def gap(self) -> Span:
+        """Where nothing stands beside the road; beyond its end without a junction."""
+        return self.junction or (END_M, END_M)
+
     def is_open(self, y: float, *, margin: float) -> bool:
-        """Whether nothing may stand beside the road at y: a junction, or nearly so."""
-        low, high = self.junction or (END_M, END_M)
-        return low - margin < y < high + margin
+        """Whether y lies in the gap, or nearly so."""
+        return self.gap[0] - margin < y < self.gap[1] + margin
 
 
 def plan(draw: Draw) -> Plan:
@@ -74,7 +82,7 @@ def plan(draw: Draw) -> Plan:
         zebra = low, low + 3.0
     return Plan(
         lane=between(draw, 3.1, 3.9),
-        parking=2.2 if draw.random() < 0.55 else between(draw, 0.2, 0.6),
+        parking=PARKING_M if draw.random() < 0.55 else between(draw, 0.2, 0.6),
         walk=between(draw, 1.8, 3.6),
         verge=between(draw, 1.0, 2.5) if draw.random() < 0.25 else 0.0,
         junction=junction,

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from mtljobs.data.rendering.draws import Draw, between, paint, pick, shade
-from mtljobs.data.rendering.shapes import Ellipsoid, Solid, Surface, Triple, block
+from mtljobs.data.rendering.shapes import Ellipsoid, Solid, Surface, Triple, block, move
 
 GREENS: tuple[Triple, ...] = (
     (0.10, 0.17, 0.04), (0.07, 0.13, 0.04), (0.15, 0.20, 0.05), (0.12, 0.15, 0.07),
@@ -72,12 +72,13 @@ def pole(draw: Draw, *, height: float, thick: float) -> Solid:
     return block("pole", steel, (-thick, -thick, 0.0), (thick, thick, height))
 
 
-def street_lamp(draw: Draw) -> tuple[Solid, ...]:
-    """A tall post whose arm reaches over +x."""
+def street_lamp(draw: Draw, *, side: int) -> tuple[Solid, ...]:
+    """A tall post on one side of a road (-1 left, 1 right), with an arm over it."""
     height, reach = between(draw, 6.0, 9.0), between(draw, 1.0, 2.0)
     post = pole(draw, height=height, thick=0.09)
-    arm = block("pole", post.surface, (0.0, -0.08, height - 0.16), (reach, 0.08, height))
-    return post, arm
+    low, top = (-0.5 * reach, -0.08, height - 0.16), (0.5 * reach, 0.08, height)
+    arm = block("pole", post.surface, low, top)
+    return post, *move([arm], to=(-0.5 * side * reach, 0.0, 0.0))
 
 
 def traffic_light(draw: Draw) -> tuple[Solid, ...]:

@@ -9,7 +9,7 @@ from mtljobs.data.rendering.draws import Draw, between, paint, pick
 from mtljobs.data.rendering.shapes import Box, Solid, Surface, Triple, View, World, move
 from mtljobs.data.street import roadside, vehicles
 from mtljobs.data.street.fronts import fronts
-from mtljobs.data.street.ground import KERB_M, Plan, ground, meadow, plan
+from mtljobs.data.street.ground import KERB_M, PARKING_M, Plan, ground, meadow, plan
 from mtljobs.data.street.people import pedestrian
 
 SIDE_LABELS = ("sky", "sky", "sky", "sky", "terrain", "sky")
@@ -20,6 +20,10 @@ BUSY_M = 50.0
 
 NEAREST_M = 7.0
 """Metres along the street before which nothing stands in the way."""
+
+
+LOOKS = {1: (vehicles.TAIL_LAMP, 0.0), -1: (vehicles.HEAD_LAMP, math.pi)}
+"""Side of the road (1 right, -1 left) -> colour of the lamps seen there, turn of the vehicles."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +106,7 @@ def _furnish(draw: Draw, street: Plan) -> list[Solid]:
         at = between(draw, 6.0, 14.0)
         while at < BUSY_M:
             if not street.is_open(at, margin=1.0):
-                turn = 0.0 if side < 0 else math.pi
-                solids += move(_post(draw, trees=trees), to=(x, at, KERB_M), turn=turn)
+                solids += move(_post(draw, side=side, trees=trees), to=(x, at, KERB_M))
             at += between(draw, 7.0, 15.0)
         crossing = street.zebra or street.junction
         if crossing is not None and draw.random() < 0.8:
@@ -111,12 +114,12 @@ def _furnish(draw: Draw, street: Plan) -> list[Solid]:
     return solids
 
 
-def _post(draw: Draw, *, trees: bool) -> tuple[Solid, ...]:
+def _post(draw: Draw, *, side: int, trees: bool) -> tuple[Solid, ...]:
     kind = draw.random()
     if trees and kind < 0.5:
         return roadside.tree(draw)
     if kind < 0.6:
-        return roadside.street_lamp(draw)
+        return roadside.street_lamp(draw, side=side)
     return roadside.traffic_sign(draw)
 
 
@@ -124,42 +127,39 @@ def _park(draw: Draw, street: Plan) -> list[Solid]:
     """Cars along the kerbs, bicycles and motorcycles on the pavement."""
     solids: list[Solid] = []
     for side in (-1, 1):
-        lamps = vehicles.TAIL_LAMP if side > 0 else vehicles.HEAD_LAMP
+        lamps, turn = LOOKS[side]
         at = NEAREST_M + between(draw, 0.0, 8.0)
-        while street.parking > 2 and at < BUSY_M:
+        while street.parking >= PARKING_M and at < BUSY_M:
             parked = vehicles.car(draw, lamps=lamps)
             middle = at + parked.length / 2
             if draw.random() < 0.7 and not street.is_open(middle, margin=4.0):
                 place = side * (street.kerb - 1.05), middle, 0.0
-                solids += move(parked.solids, to=place, turn=0.0 if side > 0 else math.pi)
+                solids += move(parked.solids, to=place, turn=turn)
             at += parked.length + between(draw, 0.6, 2.0)
         for _ in range(int(draw.integers(0, 3))):
             two_wheeled = vehicles.bicycle if draw.random() < 0.75 else vehicles.motorcycle
             place = side * (street.front - 0.8), between(draw, 8.0, 30.0), KERB_M
-            turn = between(draw, -math.pi, math.pi)
-            solids += move(two_wheeled(draw).solids, to=place, turn=turn)
+            parked = two_wheeled(draw)
+            solids += move(parked.solids, to=place, turn=between(draw, -math.pi, math.pi))
     return solids
 
 
 def _drive(draw: Draw, street: Plan) -> list[Solid]:
     """Traffic: ahead in our lane, and towards us; sometimes a tram instead of the latter."""
     solids: list[Solid] = []
-    half = street.lane / 2
-    tram = draw.random() < 0.1
-    for x, nearest, lamps in (
-        (half, 9.0, vehicles.TAIL_LAMP), (-half, 6.0, vehicles.HEAD_LAMP),
-    ):  # fmt: skip
-        if tram and x < 0:
-            cars = vehicles.train(draw)
-            at = between(draw, 8.0, 30.0) + cars.length / 2
-            solids += move(cars.solids, to=(x, at, 0.0))
-            continue
-        at = nearest + float(draw.exponential(14.0))
+    sides: tuple[int, ...] = (1, -1)
+    if draw.random() < 0.1:
+        sides, tram = (1,), vehicles.train(draw)
+        at = between(draw, 8.0, 30.0) + tram.length / 2
+        solids += move(tram.solids, to=(-street.lane / 2, at, 0.0))
+    for side in sides:
+        lamps, turn = LOOKS[side]
+        at = NEAREST_M + draw.exponential(14.0)
         while at < BUSY_M:
             vehicle = vehicles.traffic(draw, lamps=lamps)
-            place = x + between(draw, -0.3, 0.3), at + vehicle.length / 2, 0.0
-            solids += move(vehicle.solids, to=place, turn=0.0 if x > 0 else math.pi)
-            at += vehicle.length + 4.0 + float(draw.exponential(18.0))
+            x = side * street.lane / 2 + between(draw, -0.3, 0.3)
+            solids += move(vehicle.solids, to=(x, at + vehicle.length / 2, 0.0), turn=turn)
+            at += vehicle.length + 4.0 + draw.exponential(18.0)
     return solids
 
 

@@ -173,7 +173,7 @@ def coach(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
 
 
 def wheel(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
-    """A tyre around a wheel with spokes."""
+    """A tyre around a bright disc."""
     return np.where(_radius(patch) > 0.8, patch.base, patch.accent)
 
 
@@ -187,8 +187,8 @@ def sign(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
 def board(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
     """A rectangular sign with a frame and lines of text."""
     text = ((patch.v / patch.period) % 1 < 0.35) & (np.abs(patch.u) < 0.75 * patch.half_u)
-    marked = (text * sharpness(patch, patch.period)).astype(bool) | framed(patch, 0.04)
-    return np.where(marked & (patch.axis == 1), patch.accent, patch.base)
+    marked = np.maximum(text * sharpness(patch, patch.period), framed(patch, 0.04))
+    return mix(patch, marked * (patch.axis == 1))
 
 
 def signal(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
