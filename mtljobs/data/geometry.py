@@ -31,6 +31,12 @@ class Camera:
     cx: float
     cy: float
 
+    @classmethod
+    def centred(cls, size: tuple[int, int], *, focal: float) -> Camera:
+        """A camera that looks through the middle of (rows, columns) square pixels."""
+        rows, columns = size
+        return cls(fx=focal, fy=focal, cx=(columns - 1) / 2, cy=(rows - 1) / 2)
+
     def rays(
         self, rows: Int[np.ndarray, "row"], columns: Int[np.ndarray, "column"]
     ) -> Float[np.ndarray, "3 row column"]:

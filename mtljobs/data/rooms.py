@@ -9,9 +9,10 @@ import numpy as np
 
 from mtljobs.contracts import DatasetInfo, Sample, Split
 from mtljobs.data.cache import SampleCache
-from mtljobs.data.room.render import SHELL_LABELS, render
+from mtljobs.data.rendering.sensor import develop, unlabelled
+from mtljobs.data.room.render import render
 from mtljobs.data.room.scene import Scene, furnish
-from mtljobs.data.room.sensor import depth_holes, develop, unlabelled
+from mtljobs.data.room.sensor import depth_holes
 from mtljobs.settings.base import derive_seed
 
 MISSING: Mapping[str, float] = {"window": 0.85, "tv": 0.35}
@@ -59,16 +60,16 @@ class Rooms:
     def _make(self, index: int) -> Sample:
         scene = self.scene(index)
         draw = self._generator("sensor", index)
-        rendering = render(scene, self._size)
-        names = (*[box.label for box in scene.boxes], *SHELL_LABELS)
-        labels = np.array([self._labels[name] for name in names])[rendering.face]
-        missing = np.array([MISSING.get(name, 0.0) for name in names])[rendering.face]
-        holes = depth_holes(rendering, draw, missing=missing)
+        picture = render(scene, self._size)
+        names = scene.world.labels
+        labels = np.array([self._labels[name] for name in names])[picture.face]
+        missing = np.array([MISSING.get(name, 0.0) for name in names])[picture.face]
+        holes = depth_holes(picture, draw, missing=missing)
         return {
-            "image": develop(rendering.radiance, draw),
+            "image": develop(picture.radiance, draw),
             "segmentation": np.where(unlabelled(labels, draw), -1, labels).astype(np.int64),
-            "depth": np.where(holes, 0.0, rendering.depth)[None].astype(np.float32),
-            "normals": np.where(holes, 0.0, rendering.normals).astype(np.float32),
+            "depth": np.where(holes, 0.0, picture.depth)[None].astype(np.float32),
+            "normals": np.where(holes, 0.0, picture.normals).astype(np.float32),
         }
 
     def scene(self, index: int) -> Scene:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
@@ -32,6 +33,32 @@ NYU13_CLASSES = (
 Source: Couprie et al., Indoor Semantic Segmentation using depth information (arXiv:1301.3572).
 """
 
+CITYSCAPES19_CLASSES = (
+    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign",
+    "vegetation", "terrain", "sky", "person", "rider", "car", "truck", "bus", "train",
+    "motorcycle", "bicycle",
+)  # fmt: skip
+"""Cityscapes' 19 evaluated classes in the order of their trainIds 0 to 18.
+
+Source: Cordts et al., The Cityscapes Dataset for Semantic Urban Scene Understanding
+(arXiv:1604.01685), and the `labels.py` that comes with it.
+"""
+
+CITYSCAPES7_CLASSES = ("flat", "construction", "object", "nature", "sky", "human", "vehicle")
+"""The categories of `CITYSCAPES19_CLASSES`."""
+
+CITYSCAPES7_OF_19 = (0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 5, 6, 6, 6, 6, 6, 6)
+"""Position in `CITYSCAPES7_CLASSES` of each of `CITYSCAPES19_CLASSES`."""
+
+
+def _numbered(*, train: int, test: int) -> Mapping[str, tuple[str, ...]]:
+    """Image ids of a synthetic set, whose images have no other names than their numbers."""
+    counts: dict[Split, int] = {"train": train, "validation": 0, "test": test}
+    return {
+        split: tuple(f"{split}-{index:05d}" for index in range(count))
+        for split, count in counts.items()
+    }
+
 
 @dataclass(**DECLARED)
 class Rooms:
@@ -60,18 +87,59 @@ class Rooms:
 
     def info(self) -> DatasetInfo:
         """What a plan may know; a synthetic set needs no preparation."""
-        counts: dict[Split, int] = {"train": self.train, "validation": 0, "test": self.test}
         return DatasetInfo(
             id=self.id,
-            splits={
-                split: tuple(f"{split}-{index:05d}" for index in range(count))
-                for split, count in counts.items()
-            },
+            splits=_numbered(train=self.train, test=self.test),
             class_names=NYU13_CLASSES,
             tasks=("segmentation", "depth", "normals"),
             size=self.size,
             depth_unit="m",
             depth_scale=8.0,
+            sha256=digest(canonical(self)),
+        )
+
+
+@dataclass(**DECLARED)
+class Streets:
+    """Synthetic streets, Cityscapes-like: exact labels and disparity, made on the fly.
+
+    The depth is a disparity, in units of an eighth of the image's width at any size: 256 pixels
+    of Cityscapes' 2048, which is the unit of the files of MTAN and its successors. It is 0 where
+    it is unknown, as in the sky.
+
+    Attributes:
+        size: (rows, columns) of the rendered images.
+        train: Images of the training split.
+        test: Images of the test split.
+        seed: Of the whole set.
+        classes: Cityscapes' 19 classes, or their 7 categories.
+    """
+
+    implementation: ClassVar[str] = "mtljobs.data.streets:Streets"
+    version: ClassVar[int] = 1
+
+    name: Literal["streets"]
+    size: Size = (64, 128)
+    train: Annotated[int, Field(ge=1, le=100_000)] = 256
+    test: Annotated[int, Field(ge=1, le=100_000)] = 64
+    seed: int = 0
+    classes: Literal[7, 19] = 7
+
+    @property
+    def id(self) -> str:
+        """Name of the data set."""
+        return self.name
+
+    def info(self) -> DatasetInfo:
+        """What a plan may know; a synthetic set needs no preparation."""
+        return DatasetInfo(
+            id=self.id,
+            splits=_numbered(train=self.train, test=self.test),
+            class_names=CITYSCAPES7_CLASSES if self.classes == 7 else CITYSCAPES19_CLASSES,
+            tasks=("segmentation", "depth"),
+            size=self.size,
+            depth_unit="disparity",
+            depth_scale=0.5,  # the range of the stereo matching
             sha256=digest(canonical(self)),
         )
 
@@ -95,4 +163,4 @@ class Folder:
     size: Size
 
 
-DataChoice = Annotated[Rooms | Folder, Field(discriminator="name")]
+DataChoice = Annotated[Rooms | Streets | Folder, Field(discriminator="name")]

@@ -60,7 +60,7 @@ class Depth:
         return 1
 
     def groups(self, info: DatasetInfo) -> tuple[str, ...]:
-        """What explanations are about: the bins, nearest first."""
+        """What explanations are about: the bins, smallest depth (or disparity) first."""
         return tuple(f"{i / self.bins:.2f}-{(i + 1) / self.bins:.2f}" for i in range(self.bins))
 
 

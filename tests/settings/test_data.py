@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from mtljobs.settings.data import DataChoice, Folder, Rooms
+from mtljobs.settings.data import (
+    CITYSCAPES7_CLASSES,
+    CITYSCAPES7_OF_19,
+    CITYSCAPES19_CLASSES,
+    DataChoice,
+    Folder,
+    Rooms,
+    Streets,
+)
 
 
 @pytest.mark.parametrize("changes", [{"size": (64, 32)}, {"train": 255}, {"test": 63}, {"seed": 1}])
@@ -25,6 +33,36 @@ def test_rooms_has_as_many_images_as_were_asked_for():
 def test_most_images_still_have_ids_that_sort_in_order():
     ids = Rooms(name="rooms", test=100_000).info().splits["test"]
     assert ids == tuple(sorted(ids))
+
+
+@pytest.mark.parametrize(
+    ("classes", "names"), [(7, CITYSCAPES7_CLASSES), (19, CITYSCAPES19_CLASSES)]
+)
+def test_streets_have_the_classes_that_were_asked_for(classes, names):
+    info = Streets(name="streets", classes=classes).info()
+    assert info.class_names == names
+    assert len(names) == classes
+    assert info.sha256 != Streets(name="streets", classes=26 - classes).info().sha256
+
+
+def test_every_cityscapes_class_is_of_one_category():
+    members = {
+        category: [
+            name
+            for name, position in zip(CITYSCAPES19_CLASSES, CITYSCAPES7_OF_19, strict=True)
+            if CITYSCAPES7_CLASSES[position] == category
+        ]
+        for category in CITYSCAPES7_CLASSES
+    }
+    assert members == {
+        "flat": ["road", "sidewalk"],
+        "construction": ["building", "wall", "fence"],
+        "object": ["pole", "traffic light", "traffic sign"],
+        "nature": ["vegetation", "terrain"],
+        "sky": ["sky"],
+        "human": ["person", "rider"],
+        "vehicle": ["car", "truck", "bus", "train", "motorcycle", "bicycle"],
+    }
 
 
 @pytest.mark.parametrize("name", ["desk", "0", "My-desk_2"])

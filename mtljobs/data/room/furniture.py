@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from mtljobs.data.room.shapes import Box, Piece, Surface, Triple, block, move
-
-Draw = np.random.Generator
+from mtljobs.data.rendering.draws import Draw, between, paint, pick, shade
+from mtljobs.data.rendering.shapes import Piece, Solid, Surface, Triple, block, move
 
 DARK_WOODS: tuple[Triple, ...] = ((0.24, 0.10, 0.05), (0.34, 0.16, 0.07), (0.42, 0.22, 0.10))
 LIGHT_WOODS: tuple[Triple, ...] = ((0.66, 0.46, 0.22), (0.72, 0.55, 0.32), (0.58, 0.38, 0.16))
@@ -21,29 +18,6 @@ BRIGHTS: tuple[Triple, ...] = (
     (0.70, 0.10, 0.45),
 )  # fmt: skip
 BLACK: Triple = (0.012, 0.012, 0.015)
-
-
-def between(draw: Draw, low: float, high: float) -> float:
-    """A number drawn evenly from a range."""
-    return float(draw.uniform(low, high))
-
-
-def pick(draw: Draw, colours: tuple[Triple, ...], *, spread: float = 0.12) -> Triple:
-    """One of a kind's colours, brighter or darker by up to `spread`, and slightly off in hue."""
-    colour = np.array(colours[int(draw.integers(len(colours)))])
-    varied = colour * draw.uniform(1 - spread, 1 + spread) * draw.uniform(0.94, 1.06, 3)
-    red, green, blue = np.clip(varied, 0.005, 0.95)
-    return float(red), float(green), float(blue)
-
-
-def paint(draw: Draw, pattern: str, base: Triple, *, accent: Triple, period: float) -> Surface:
-    """A surface that begins at a random place of its pattern."""
-    return Surface(pattern, base, accent, period, between(draw, 0.0, 64.0))
-
-
-def shade(colour: Triple, factor: float) -> Triple:
-    """A colour made darker (below 1) or brighter."""
-    return colour[0] * factor, colour[1] * factor, colour[2] * factor
 
 
 def wooden(draw: Draw, colours: tuple[Triple, ...]) -> Surface:
@@ -62,7 +36,7 @@ def woven(draw: Draw, colours: tuple[Triple, ...]) -> Surface:
 
 def legs(
     label: str, surface: Surface, *, x: float, y: tuple[float, float], top: float
-) -> list[Box]:
+) -> list[Solid]:
     """Four legs, 5 cm thick, under a rectangle from -x to x and y[0] to y[1]."""
     thick = 0.05
     return [
@@ -109,14 +83,14 @@ def sofa(draw: Draw) -> Piece:
 def table(draw: Draw, *, half: float, deep: float, top: float) -> Piece:
     """A table of a given size; most carry books or small objects."""
     wood = wooden(draw, LIGHT_WOODS)
-    boxes = [
+    boxes: list[Solid] = [
         block("table", wood, (-half, 0.0, top - 0.05), (half, deep, top)),
         *legs("table", wood, x=half - 0.04, y=(0.04, deep - 0.04), top=top - 0.05),
     ]
     for _ in range(int(draw.integers(1, 4))):
         at = between(draw, -half + 0.15, half - 0.15), between(draw, 0.15, deep - 0.15), top
         item = book_pile(draw) if draw.random() < 0.4 else thing(draw)
-        boxes += move(item.boxes, to=at, turn=between(draw, 0.0, 3.1))
+        boxes += move(item.solids, to=at, turn=between(draw, 0.0, 3.1))
     return Piece(tuple(boxes), 2 * half, deep, top)
 
 
@@ -154,11 +128,11 @@ def cupboard(draw: Draw) -> Piece:
     top = between(draw, 1.8, 2.15) if draw.random() < 0.5 else between(draw, 0.75, 1.1)
     base = pick(draw, (*DARK_WOODS, *DARK_WOODS, (0.70, 0.69, 0.64)))
     doors = paint(draw, "panels", base, accent=shade(base, 0.35), period=between(draw, 0.4, 0.55))
-    boxes = [block("furniture", doors, (-half, 0.0, 0.0), (half, deep, top))]
+    boxes: list[Solid] = [block("furniture", doors, (-half, 0.0, 0.0), (half, deep, top))]
     if top < 1.5:
         for x in (-0.5 * half, 0.5 * half):
             item = book_pile(draw) if draw.random() < 0.3 else thing(draw)
-            boxes += move(item.boxes, to=(x, deep / 2, top), turn=between(draw, -0.5, 0.5))
+            boxes += move(item.solids, to=(x, deep / 2, top), turn=between(draw, -0.5, 0.5))
     return Piece(tuple(boxes), 2 * half, deep, top)
 
 
@@ -196,7 +170,7 @@ def tv_stand(draw: Draw) -> Piece:
     doors = paint(draw, "panels", base, accent=shade(base, 0.4), period=0.5)
     cabinet = block("furniture", doors, (-half, 0.0, 0.0), (half, deep, top))
     screen = television(draw)
-    boxes = (cabinet, *move(screen.boxes, to=(0.0, deep / 2, top + 0.03)))
+    boxes = (cabinet, *move(screen.solids, to=(0.0, deep / 2, top + 0.03)))
     return Piece(boxes, 2 * half, deep, top + screen.height)
 
 
@@ -231,7 +205,7 @@ def window(draw: Draw) -> Piece:
 
 def book_pile(draw: Draw) -> Piece:
     """One to four books on top of each other."""
-    boxes: list[Box] = []
+    boxes: list[Solid] = []
     low = 0.0
     for _ in range(int(draw.integers(1, 5))):
         thick, cover = between(draw, 0.025, 0.06), pick(draw, BRIGHTS)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from mtljobs.data.room.furniture import Draw, between
-from mtljobs.data.room.shapes import Box, Piece, Triple, move
+from mtljobs.data.rendering.draws import Draw, between
+from mtljobs.data.rendering.shapes import Piece, Solid, Triple, move
 
 Rectangle = tuple[float, float, float, float]
 """(low, low, high, high): on the ground in x and y, on a wall in distance and height."""
@@ -52,7 +52,7 @@ class Layout:
     """A room while it is being furnished.
 
     Attributes:
-        boxes: What has found a place.
+        solids: What has found a place.
     """
 
     def __init__(self, *, half_width: float, depth: float, camera: Triple) -> None:
@@ -63,7 +63,7 @@ class Layout:
             depth: The room reaches from 0 to depth along y.
             camera: Position; the camera looks towards the wall at y = depth.
         """
-        self.boxes: list[Box] = []
+        self.solids: list[Solid] = []
         self._half_width, self._depth = half_width, depth
         near = camera[1] + 0.9
         self._walls = (
@@ -94,8 +94,8 @@ class Layout:
             y = between(draw, 1.2, self._depth - reach)
             if not _claim(self._ground, (x - reach, y - reach, x + reach, y + reach)):
                 continue
-            centred = move(piece.boxes, to=(0.0, -piece.depth / 2, 0.0))
-            self.boxes += move(centred, to=(x, y, 0.0), turn=between(draw, -math.pi, math.pi))
+            centred = move(piece.solids, to=(0.0, -piece.depth / 2, 0.0))
+            self.solids += move(centred, to=(x, y, 0.0), turn=between(draw, -math.pi, math.pi))
             return
 
     def hang(self, draw: Draw, piece: Piece, *, height: float) -> Triple | None:
@@ -120,7 +120,7 @@ class Layout:
 
     def _fix(self, piece: Piece, number: int, at: float, *, height: float) -> None:
         wall = self._walls[number]
-        self.boxes += move(piece.boxes, to=(*wall.point(at), height), turn=wall.turn)
+        self.solids += move(piece.solids, to=(*wall.point(at), height), turn=wall.turn)
 
 
 def _claim(taken: list[Rectangle], wanted: Rectangle) -> bool:

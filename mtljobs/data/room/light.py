@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mtljobs.data.room.rays import NEAREST, crossings
+from mtljobs.data.rendering.rays import NEAREST, pierce
+from mtljobs.data.rendering.shapes import Box
 from mtljobs.data.room.scene import Light, Scene
-from mtljobs.data.room.shapes import Box
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -20,7 +20,7 @@ def illuminate(
     normals: Float[np.ndarray, "world row column"],
 ) -> Float[np.ndarray, "channel row column"]:
     """Light that reaches points: from everywhere, from the lamp, from the window."""
-    ambient = scene.ambient * _openness(scene.room, points)
+    ambient = scene.ambient * _openness(scene.world.shell, points)
     lamp = _shine(scene.lamp, points, normals) * ~_shadow(scene, points, normals)
     return np.asarray(ambient + lamp + _shine(scene.daylight, points, normals))
 
@@ -54,16 +54,13 @@ def _shadow(
     points: Float[np.ndarray, "world row column"],
     normals: Float[np.ndarray, "world row column"],
 ) -> Bool[np.ndarray, "row column"]:
-    """Which points have a larger box between them and the lamp."""
+    """Which points have a larger solid between them and the lamp."""
     start = points + 2 * NEAREST * normals
     towards = np.array(scene.lamp.position)[:, None, None] - start
     dark = np.zeros(points.shape[1:], dtype=bool)
-    for box in scene.boxes:
-        if (
-            sorted(box.half)[1] < 0.15
-        ):  # legs and books: their shadows would be thinner than a pixel
+    for solid in scene.world.solids:
+        if sorted(solid.half)[1] < 0.15:  # legs and books: shadows thinner than a pixel
             continue
-        enter, leave = crossings(box, start, towards)
-        enters = enter.max(axis=0)
-        dark |= (enters < leave.min(axis=0)) & (enters > 0) & (enters < 1)
+        enter, leave, _ = pierce(solid, start, towards)
+        dark |= (enter < leave) & (enter > 0) & (enter < 1)
     return dark

@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from mtljobs.data.rendering.draws import Draw, between, paint, pick, shade
+from mtljobs.data.rendering.shapes import Box, Piece, Surface, Triple, View, World
 from mtljobs.data.room import furniture
-from mtljobs.data.room.furniture import BLACK, Draw, between, paint, pick, shade
+from mtljobs.data.room.furniture import BLACK
 from mtljobs.data.room.layout import Layout
-from mtljobs.data.room.shapes import Box, Piece, Surface, Triple
 
 Maker = Callable[[Draw], Piece]
 
@@ -22,6 +23,9 @@ CARPETS: tuple[Triple, ...] = (
     (0.32, 0.25, 0.20), (0.24, 0.24, 0.27), (0.34, 0.31, 0.25), (0.20, 0.12, 0.10),
 )  # fmt: skip
 STONES: tuple[Triple, ...] = ((0.50, 0.47, 0.43), (0.36, 0.34, 0.33), (0.52, 0.37, 0.28))
+
+SIDE_LABELS = ("wall", "wall", "wall", "wall", "floor", "ceiling")
+"""Class names of the empty room, in the order of `World.sides`."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +61,6 @@ KINDS: Mapping[str, Furnishing] = {
 
 
 @dataclass(frozen=True)
-class View:
-    """Where the camera stands and looks.
-
-    Attributes:
-        yaw: Radians, counter-clockwise from +y as seen from above.
-        pitch: Radians below the horizon.
-    """
-
-    position: Triple
-    yaw: float
-    pitch: float
-
-
-@dataclass(frozen=True)
 class Light:
     """A small bright thing, and the light that it sends to a face 1 m away."""
 
@@ -83,18 +73,13 @@ class Scene:
     """Everything that a picture depends on, sensor noise apart.
 
     Attributes:
-        room: The empty room as a box seen from within.
-        shell: Surfaces of the left, right, near and far wall, the floor and the ceiling.
-        boxes: Furniture, and what hangs on the walls.
+        world: The empty room, the furniture in it, what hangs on the walls, who looks.
         lamp: Under the ceiling; casts shadows.
         daylight: At the middle of a window; its shadows are too soft to see.
         ambient: Light from everywhere.
     """
 
-    room: Box
-    shell: tuple[Surface, Surface, Surface, Surface, Surface, Surface]
-    boxes: tuple[Box, ...]
-    view: View
+    world: World
     lamp: Light
     daylight: Light
     ambient: float
@@ -112,14 +97,11 @@ def furnish(draw: Draw) -> Scene:
     for maker in furnishing.free:
         layout.scatter(draw, maker(draw))
     daylight = _decorate(draw, layout)
-    shell = _shell(draw)
+    sides = _sides(draw)
     warmth, strength = between(draw, 0.75, 1.0), between(draw, 1.3, 2.6)
-    room = Box("wall", shell[3], (0.0, depth / 2, height / 2), (half_width, depth / 2, height / 2))
+    room = Box("wall", sides[3], (0.0, depth / 2, height / 2), (half_width, depth / 2, height / 2))
     return Scene(
-        room=room,
-        shell=shell,
-        boxes=tuple(layout.boxes),
-        view=view,
+        world=World(room, sides, SIDE_LABELS, tuple(layout.solids), view),
         lamp=Light(
             (between(draw, -0.8, 0.8), depth * between(draw, 0.3, 0.7), height - 0.35),
             (strength, strength * (0.5 + 0.5 * warmth), strength * warmth),
@@ -156,7 +138,7 @@ def _decorate(draw: Draw, layout: Layout) -> Light:
     return daylight
 
 
-def _shell(draw: Draw) -> tuple[Surface, Surface, Surface, Surface, Surface, Surface]:
+def _sides(draw: Draw) -> tuple[Surface, Surface, Surface, Surface, Surface, Surface]:
     colour = pick(draw, WALLS)
     pattern = "stripes" if draw.random() < 0.2 else "plain"
     period = between(draw, 0.15, 0.4)

@@ -1,90 +1,25 @@
-"""What surfaces look like: procedural patterns, evaluated where a ray meets a face."""
+"""What surfaces of a room look like."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mtljobs.data.rendering.patterns import (
+    Look,
+    Patch,
+    framed,
+    lattice,
+    mix,
+    noise,
+    plain,
+    sharpness,
+    stripes,
+)
+
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
-
-LATTICE = np.random.default_rng(13).random((64, 64)).astype(np.float32)
-"""The one table of random numbers behind every pattern; wraps around."""
-
-
-@dataclass(frozen=True)
-class Patch:
-    """The points of some pixels on their faces.
-
-    Attributes:
-        u: Metres from the face's middle: along the ground on an upright face, else along x.
-        v: Metres from the face's middle: upwards on an upright face, else along y.
-        half_u: Half of the face's extent along u.
-        half_v: Half of the face's extent along v.
-        base: `Surface.base` per pixel.
-        accent: `Surface.accent` per pixel.
-        period: `Surface.period` per pixel.
-        phase: `Surface.phase` per pixel.
-        footprint: Metres on the face that one pixel covers; finer detail is faded out.
-    """
-
-    u: Float[np.ndarray, "pixel"]
-    v: Float[np.ndarray, "pixel"]
-    half_u: Float[np.ndarray, "pixel"]
-    half_v: Float[np.ndarray, "pixel"]
-    base: Float[np.ndarray, "channel pixel"]
-    accent: Float[np.ndarray, "channel pixel"]
-    period: Float[np.ndarray, "pixel"]
-    phase: Float[np.ndarray, "pixel"]
-    footprint: Float[np.ndarray, "pixel"]
-
-    def where(self, chosen: Bool[np.ndarray, "pixel"]) -> Patch:
-        """The points of a part of the pixels."""
-        return Patch(
-            **{entry.name: getattr(self, entry.name)[..., chosen] for entry in fields(self)}
-        )
-
-
-def lattice(
-    i: Float[np.ndarray, "pixel"], j: Float[np.ndarray, "pixel"]
-) -> Float[np.ndarray, "pixel"]:
-    """A random number in [0, 1) for each cell of a grid."""
-    rows, columns = i.astype(np.int64), j.astype(np.int64)
-    chosen: Float[np.ndarray, "pixel"] = LATTICE[rows & 63, columns & 63]
-    return chosen
-
-
-def noise(
-    x: Float[np.ndarray, "pixel"], y: Float[np.ndarray, "pixel"]
-) -> Float[np.ndarray, "pixel"]:
-    """Smooth random field in [0, 1) with features of size 1."""
-    left, below = np.floor(x), np.floor(y)
-    across, up = x - left, y - below
-    across, up = across * across * (3 - 2 * across), up * up * (3 - 2 * up)
-    low = lattice(left, below) * (1 - across) + lattice(left + 1, below) * across
-    high = lattice(left, below + 1) * (1 - across) + lattice(left + 1, below + 1) * across
-    return np.asarray(low * (1 - up) + high * up)
-
-
-def sharpness(
-    patch: Patch, period: Float[np.ndarray, "pixel"] | float
-) -> Float[np.ndarray, "pixel"]:
-    """How much of a detail of this size a pixel still resolves, 0 to 1; avoids moiré."""
-    return np.clip(1.5 - patch.footprint / period, 0.0, 1.0)
-
-
-def mix(patch: Patch, weight: Float[np.ndarray, "pixel"]) -> Float[np.ndarray, "channel pixel"]:
-    """Base where the weight is 0, accent where it is 1."""
-    return np.asarray(patch.base + (patch.accent - patch.base) * weight)
-
-
-def plain(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
-    """Paint, plaster, plastic: one colour with faint blotches."""
-    blotches = noise(3 * patch.u + patch.phase, 3 * patch.v + patch.phase)
-    return patch.base * (0.92 + 0.16 * blotches)
+    from jaxtyping import Float
 
 
 def wood(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
@@ -129,12 +64,6 @@ def fabric(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
     return np.asarray(patch.base * (0.75 + 0.5 * folds + 0.4 * thread * sharpness(patch, 0.03)))
 
 
-def stripes(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
-    """Stripes across u."""
-    wave = np.sin(2 * np.pi * patch.u / patch.period + patch.phase) > 0
-    return np.asarray(mix(patch, wave * sharpness(patch, patch.period)) * plain(patch) / patch.base)
-
-
 def checks(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
     """Two sets of stripes that cross."""
     across = np.sin(2 * np.pi * patch.u / patch.period + patch.phase) > 0
@@ -165,13 +94,6 @@ def books(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
     return np.asarray(cover + (patch.accent - cover) * np.maximum(above, 0.8 * gap * resolved))
 
 
-def framed(patch: Patch, width: float) -> Bool[np.ndarray, "pixel"]:
-    """Which pixels lie within so many metres of the face's edge."""
-    edge = np.minimum(patch.half_u - np.abs(patch.u), patch.half_v - np.abs(patch.v))
-    framing: Bool[np.ndarray, "pixel"] = edge < width
-    return framing
-
-
 def painting(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
     """Blots of colour in a frame."""
     x, y = patch.u / patch.period, patch.v / patch.period
@@ -198,38 +120,21 @@ def window(patch: Patch) -> Float[np.ndarray, "channel pixel"]:
     return np.where(framed(patch, 0.06) | bars, patch.accent, outside)
 
 
-PATTERNS: Mapping[str, Callable[[Patch], Float[np.ndarray, "channel pixel"]]] = {
-    "plain": plain,
-    "wood": wood,
-    "planks": planks,
-    "tiles": tiles,
-    "carpet": carpet,
-    "fabric": fabric,
-    "stripes": stripes,
-    "checks": checks,
-    "panels": panels,
-    "books": books,
-    "painting": painting,
-    "screen": screen,
-    "window": window,
-}
-"""Reflectance of a patch, or radiance where the pattern is in `GLOWING`."""
-
-GLOWING = frozenset({"window", "screen"})
-"""Patterns that are lit from behind and take no light from the room."""
-
-
-def paint_points(
-    patch: Patch, pattern: Int[np.ndarray, "pixel"]
-) -> Float[np.ndarray, "channel pixel"]:
-    """Colour of every point.
-
-    Args:
-        pattern: Position of each point's pattern in `PATTERNS`.
-    """
-    painters = tuple(PATTERNS.values())
-    colours = np.empty_like(patch.base)
-    for position in np.unique(pattern):
-        chosen = pattern == position
-        colours[:, chosen] = painters[position](patch.where(chosen))
-    return colours
+LOOK = Look(
+    painters={
+        "plain": plain,
+        "wood": wood,
+        "planks": planks,
+        "tiles": tiles,
+        "carpet": carpet,
+        "fabric": fabric,
+        "stripes": stripes,
+        "checks": checks,
+        "panels": panels,
+        "books": books,
+        "painting": painting,
+        "screen": screen,
+        "window": window,
+    },
+    glowing=frozenset({"window", "screen"}),  # lit from behind
+)

@@ -1,4 +1,4 @@
-"""What rooms are made of: painted boxes.
+"""What scenes are made of: painted boxes and ellipsoids.
 
 World axes: x right, y into the room, z up; metres. Turns are radians about the vertical,
 counter-clockwise as seen from above.
@@ -19,7 +19,7 @@ class Surface:
     """How a face looks.
 
     Attributes:
-        pattern: A key of `surfaces.PATTERNS`.
+        pattern: A key of `Look.painters`.
         base: Main colour.
         accent: Colour of grain, grout, stripes or frame.
         period: Size of the pattern's repeat in metres.
@@ -38,7 +38,7 @@ class Box:
     """A solid with six faces, upright, turned about the vertical.
 
     Attributes:
-        label: One of `NYU13_CLASSES`.
+        label: A class name of the data set.
         half: Half of its extent along its own axes.
     """
 
@@ -50,13 +50,27 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Ellipsoid:
+    """A solid without edges, upright, turned about the vertical; attributes as of a `Box`."""
+
+    label: str
+    surface: Surface
+    centre: Triple
+    half: Triple
+    turn: float = 0.0
+
+
+Solid = Box | Ellipsoid
+
+
+@dataclass(frozen=True)
 class Piece:
-    """Boxes that are moved as one, with the ground they need.
+    """Solids that are moved as one, with the ground they need.
 
     Its own frame: the back lies along y = 0, the front looks along +y, the middle is x = 0.
     """
 
-    boxes: tuple[Box, ...]
+    solids: tuple[Solid, ...]
     width: float
     depth: float
     height: float
@@ -69,8 +83,8 @@ def block(label: str, surface: Surface, low: Triple, high: Triple) -> Box:
     return Box(label, surface, middle, half)
 
 
-def move(boxes: Iterable[Box], *, to: Triple, turn: float = 0.0) -> tuple[Box, ...]:
-    """Boxes turned about the origin, then shifted.
+def move(solids: Iterable[Solid], *, to: Triple, turn: float = 0.0) -> tuple[Solid, ...]:
+    """Solids turned about the origin, then shifted.
 
     Example:
         >>> paint = Surface("plain", (1.0, 1.0, 1.0), (1.0, 1.0, 1.0), 1.0, 0.0)
@@ -81,8 +95,44 @@ def move(boxes: Iterable[Box], *, to: Triple, turn: float = 0.0) -> tuple[Box, .
     """
     cosine, sine = math.cos(turn), math.sin(turn)
     moved = []
-    for box in boxes:
-        x, y, z = box.centre
+    for solid in solids:
+        x, y, z = solid.centre
         centre = (x * cosine - y * sine + to[0], x * sine + y * cosine + to[1], z + to[2])
-        moved.append(replace(box, centre=centre, turn=box.turn + turn))
+        moved.append(replace(solid, centre=centre, turn=solid.turn + turn))
     return tuple(moved)
+
+
+@dataclass(frozen=True)
+class View:
+    """Where the camera stands and looks.
+
+    Attributes:
+        yaw: Radians, counter-clockwise from +y as seen from above.
+        pitch: Radians below the horizon.
+    """
+
+    position: Triple
+    yaw: float
+    pitch: float
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that a ray of the camera can meet.
+
+    Attributes:
+        shell: A box around it all, seen from within: behind everything else, every ray meets it.
+        sides: Surfaces of the shell's left, right, near and far side, its floor and its top.
+        side_labels: Class names of the sides.
+    """
+
+    shell: Box
+    sides: tuple[Surface, Surface, Surface, Surface, Surface, Surface]
+    side_labels: tuple[str, str, str, str, str, str]
+    solids: tuple[Solid, ...]
+    view: View
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class name of every face that `Hits` may name: the solids, then the sides."""
+        return (*[solid.label for solid in self.solids], *self.side_labels)
