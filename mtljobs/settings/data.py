@@ -32,6 +32,23 @@ NYU13_CLASSES = (
 Source: Couprie et al., Indoor Semantic Segmentation using depth information (arXiv:1301.3572).
 """
 
+CITYSCAPES19_CLASSES = (
+    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign",
+    "vegetation", "terrain", "sky", "person", "rider", "car", "truck", "bus", "train",
+    "motorcycle", "bicycle",
+)  # fmt: skip
+"""Cityscapes' 19 evaluated classes in the order of their trainIds 0 to 18.
+
+Source: Cordts et al., The Cityscapes Dataset for Semantic Urban Scene Understanding
+(arXiv:1604.01685), and the `labels.py` that comes with it.
+"""
+
+CITYSCAPES7_CLASSES = ("flat", "construction", "object", "nature", "sky", "human", "vehicle")
+"""The categories of `CITYSCAPES19_CLASSES`."""
+
+CITYSCAPES7_OF_19 = (0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 5, 6, 6, 6, 6, 6, 6)
+"""Position in `CITYSCAPES7_CLASSES` of each of `CITYSCAPES19_CLASSES`."""
+
 
 @dataclass(**DECLARED)
 class Rooms:
