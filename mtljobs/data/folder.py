@@ -5,31 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-from PIL import Image
 from pydantic import TypeAdapter
 
 from mtljobs.contracts import DatasetInfo, Progress, Sample, Split
 from mtljobs.data.cache import SampleCache
 from mtljobs.data.description import Description, find_ids, read_description
-from mtljobs.data.geometry import normals_from_depth
 from mtljobs.data.rasters import read_depth, read_image, read_labels, read_normals
+from mtljobs.data.resizing import resize
 from mtljobs.errors import DataError
 from mtljobs.settings.base import canonical, digest
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, Int
 
 
 class Folder:
     """One split of a folder of images at the experiment's size.
 
-    Images are resized with antialiasing (bilinear). Targets are never mixed across edges: each
-    pixel takes the native value nearest to its middle, and normals that are computed are computed
-    there, at native resolution. Where the aspect ratio changes, depths and normals stay those of
-    the native camera. The first 512 MiB of samples stay in memory.
+    Files are resized as `mtljobs.data.resizing` says. The first 512 MiB of samples stay in memory.
     """
 
     def __init__(
@@ -76,7 +67,9 @@ class Folder:
                 f"the files of image {name!r} ({paths}) are not those that were prepared: restore "
                 "them, or run `mtljobs data prepare` again, which makes another data set of them."
             )
-        return resize(self._described, sample, self._size)
+        described = self._described
+        camera = described.camera if described.computes_normals else None
+        return resize(sample, self._size, camera=camera, reach=described.normals.reach)
 
 
 def prepare(description: Path, root: Path, *, progress: Progress | None = None) -> DatasetInfo:
@@ -202,40 +195,3 @@ def decode(described: Description, files: Files) -> Sample:
                 f"columns), its image {files['image'][0]} {rows} x {columns}; they must agree."
             )
     return sample
-
-
-def resize(described: Description, sample: Sample, size: tuple[int, int]) -> Sample:
-    """A native sample at another size, with normals."""
-    native = sample["image"].shape[1:]
-    rows, columns = (_nearest(*lengths) for lengths in zip(native, size, strict=True))
-    resized = {
-        field: np.ascontiguousarray(values[..., rows[:, None], columns])
-        for field, values in sample.items()
-        if field != "image"
-    }
-    if described.computes_normals and described.camera is not None:
-        resized["normals"] = normals_from_depth(
-            sample["depth"][0],
-            described.camera,
-            reach=described.normals.reach,
-            rows=rows,
-            columns=columns,
-        ).astype(np.float32)
-    return {"image": _smaller(sample["image"], size), **resized}
-
-
-def _nearest(native: int, length: int) -> Int[np.ndarray, "position"]:
-    """The native position nearest to the middle of each of `length` pixels."""
-    return np.asarray((np.arange(length) + 0.5) * native / length).astype(int)
-
-
-def _smaller(
-    image: Float[np.ndarray, "channel row column"], size: tuple[int, int]
-) -> Float[np.ndarray, "channel row column"]:
-    """An image resized with a triangle filter as wide as the new pixels, so without aliasing."""
-    rows, columns = size
-    channels = [
-        Image.fromarray(channel).resize((columns, rows), Image.Resampling.BILINEAR)
-        for channel in image
-    ]
-    return np.clip(np.stack([np.asarray(channel) for channel in channels]), 0.0, 1.0)
