@@ -106,7 +106,7 @@ def prepare(description: Path, root: Path, *, progress: Progress | None = None) 
         depth_unit=described.depth.unit if described.depth else "m",
         depth_scale=described.depth.max if described.depth else 1.0,
         sha256=digest([toml, digests]),
-        description={"toml": toml, "digests": digests},
+        description={"name": "folder", "toml": toml, "digests": digests},
         preview_allowed=described.preview_allowed,
     )
 

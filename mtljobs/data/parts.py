@@ -20,7 +20,6 @@ import struct
 import weakref
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -41,19 +40,6 @@ UNIT = 32767
 
 OPEN_PARTS = 64
 """Files that a process keeps open."""
-
-
-@dataclass(frozen=True)
-class PartRecord:
-    """A part that was written.
-
-    Attributes:
-        sha256: Of its index.
-        depth_max: Largest native depth or disparity of its images.
-    """
-
-    sha256: str
-    depth_max: float
 
 
 def write_part(path: Path, samples: Iterable[tuple[str, Sample]]) -> str:
@@ -159,7 +145,7 @@ class Part:
         content = hashlib.sha256()
         for offset, lengths, _ in self._entries.values():
             content.update(self._bytes(offset, sum(lengths)))
-        return content.hexdigest() == self._sha256
+        return bool(content.hexdigest() == self._sha256)
 
     def _bytes(self, offset: int, length: int) -> bytes:
         try:

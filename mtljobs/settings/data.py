@@ -279,6 +279,18 @@ def size_name(size: tuple[int, int]) -> str:
     return f"{size[0]}x{size[1]}"
 
 
+def parse_size(name: str) -> tuple[int, int]:
+    """What `size_name` wrote.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    rows, columns = map(int, name.split("x"))
+    if rows < 1 or columns < 1:
+        raise ValueError(f"{name} has no pixels")
+    return rows, columns
+
+
 def _counted(**counts: int) -> dict[str, tuple[str, ...]]:
     """Ids that only count; there is no validation part before somebody cuts one."""
     return {

@@ -107,8 +107,8 @@ class Official:
                 )
         if "segmentation" not in self._fields:
             yield (
-                f"{self._root / 'gtFine'} is missing: unpack the archive gtFine_trainvaltest beside "
-                "leftImg8bit."
+                f"{self._root / 'gtFine'} is missing: unpack the archive gtFine_trainvaltest "
+                "beside leftImg8bit."
             )
         for image in self._split:
             for path in self.files(image):
