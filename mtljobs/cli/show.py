@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +34,11 @@ def make_console(*, stderr: bool = False) -> Console:
     console = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
     console.soft_wrap = not console.is_terminal
     return console
+
+
+def print_json(values: Any) -> None:
+    """One JSON value on standard output."""
+    print(json.dumps(values, indent=1))
 
 
 def plan_values(proposal: Proposal) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 from pydantic import TypeAdapter
 
 from mtljobs.contracts import DatasetInfo, Progress, Sample, Split
@@ -83,7 +84,7 @@ def prepare(description: Path, root: Path, *, progress: Progress | None = None) 
         DataError: The description or a file is not what it should be, or a split is empty.
     """
     described = read_description(description)
-    ids = _find_images(described, root)
+    ids = find_images(described, root)
     try:
         splits = described.split.assign(ids)
     except DataError as error:
@@ -111,7 +112,12 @@ def prepare(description: Path, root: Path, *, progress: Progress | None = None) 
     )
 
 
-def _find_images(described: Description, root: Path) -> tuple[str, ...]:
+def find_images(described: Description, root: Path) -> tuple[str, ...]:
+    """Ids of the images in a folder, sorted.
+
+    Raises:
+        DataError: There is no folder, or no image in it.
+    """
     if not root.is_dir():
         raise DataError(f"{root} is no folder; --root is where the images of {described.id!r} are.")
     ids = find_ids(described.image.files, root)
@@ -155,17 +161,24 @@ def read_files(described: Description, root: Path, name: str) -> Files:
     Raises:
         DataError: One is missing or unreadable.
     """
-    files = {}
-    for field, pattern in described.patterns().items():
-        path = root / pattern.replace("{id}", name)
-        try:
-            files[field] = path, path.read_bytes()
-        except OSError as error:
-            raise DataError(
-                f"{path} cannot be read ({error.strerror}); [{field}] files = {pattern!r} promises "
-                f"such a file for every image, here for {name!r}."
-            ) from error
-    return files
+    return {field: read_file(described, root, name, field) for field in described.patterns()}
+
+
+def read_file(described: Description, root: Path, name: str, field: str) -> tuple[Path, bytes]:
+    """One of the files of an image, unopened.
+
+    Raises:
+        DataError: It is missing or unreadable.
+    """
+    pattern = described.patterns()[field]
+    path = root / pattern.replace("{id}", name)
+    try:
+        return path, path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read ({error.strerror}); [{field}] files = {pattern!r} promises "
+            f"such a file for every image, here for {name!r}."
+        ) from error
 
 
 def digest_of(files: Files) -> str:
@@ -180,13 +193,7 @@ def decode(described: Description, files: Files) -> Sample:
     Raises:
         DataError: A file is not what the description says, or not of the image's size.
     """
-    sample = {"image": read_image(*files["image"], described.image)}
-    if described.segmentation:
-        sample["segmentation"] = read_labels(*files["segmentation"], described.segmentation)
-    if described.depth:
-        sample["depth"] = read_depth(*files["depth"], described.depth)
-    if described.normals.files:
-        sample["normals"] = read_normals(*files["normals"], described.normals)
+    sample = {field: decode_field(described, field, *file) for field, file in files.items()}
     rows, columns = sample["image"].shape[1:]
     for field, values in sample.items():
         if values.shape[-2:] != (rows, columns):
@@ -195,3 +202,18 @@ def decode(described: Description, files: Files) -> Sample:
                 f"columns), its image {files['image'][0]} {rows} x {columns}; they must agree."
             )
     return sample
+
+
+def decode_field(described: Description, field: str, path: Path, content: bytes) -> np.ndarray:
+    """What a file holds, in the conventions of `mtljobs.contracts`.
+
+    Raises:
+        DataError: It is not what the description says.
+    """
+    if field == "segmentation" and described.segmentation:
+        return read_labels(path, content, described.segmentation)
+    if field == "depth" and described.depth:
+        return read_depth(path, content, described.depth)
+    if field == "normals":
+        return read_normals(path, content, described.normals)
+    return read_image(path, content, described.image)

@@ -69,7 +69,7 @@ def prepare(
     refuse_problems(source, root)
     folder = info_path(workspace, dataset_id).parent
     before = _prepared_before(data_set, workspace, dataset_id)
-    wanted = list(dict.fromkeys([*before, *(sizes or [source.contents.size])]))
+    wanted = dict.fromkeys([*before, *(sizes or filter(None, [source.contents.size]))])
     splits = _with_validation(source.contents, validation)
     parts = [job for size in wanted for job in _cut_into_parts(data_set, root, source, size=size)]
     with _only_one(folder):
@@ -99,6 +99,8 @@ def refuse_problems(source: Source, root: Path) -> None:
         raise DataError(" ".join(first) + others)
     if not all(source.contents.splits[split] for split in ("train", "test")):
         raise DataError(f"{root} holds no images for train or none for test; both are needed.")
+    if source.contents.size is None:
+        raise DataError(f"no image in {root} can be read; `mtljobs data check` says why.")
 
 
 def _prepared_before(data_set: str, workspace: Workspace, dataset_id: str) -> list[tuple[int, int]]:

@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 from mtljobs.contracts import DatasetInfo
 from mtljobs.errors import GridError
 from mtljobs.settings.base import DECLARED, canonical, digest
+from mtljobs.settings.classes import NYU13_OF_40, NYU40_CLASSES
 
 
 @runtime_checkable
@@ -54,25 +55,6 @@ NYU13_CLASSES = (
 
 Source: Couprie et al., Indoor Semantic Segmentation using depth information (arXiv:1301.3572).
 """
-
-NYU40_CLASSES = (
-    "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf",
-    "picture", "counter", "blinds", "desk", "shelves", "curtain", "dresser", "pillow", "mirror",
-    "floor mat", "clothes", "ceiling", "books", "refrigerator", "television", "paper", "towel",
-    "shower curtain", "box", "whiteboard", "person", "night stand", "toilet", "sink", "lamp",
-    "bathtub", "bag", "otherstructure", "otherfurniture", "otherprop",
-)  # fmt: skip
-"""NYUv2's 40 classes in the order of their labels 0 to 39.
-
-Source: Gupta et al., Perceptual Organization and Recognition of Indoor Scenes from RGB-D Images
-(CVPR 2013), and the `classMapping40.mat` of its authors.
-"""
-
-NYU13_OF_40 = (
-    11, 4, 5, 0, 3, 8, 9, 11, 12, 5, 7, 5, 12, 9, 5, 12, 5, 6, 6, 4,
-    6, 2, 1, 5, 10, 6, 6, 6, 6, 6, 6, 5, 6, 6, 6, 6, 6, 6, 5, 6,
-)  # fmt: skip
-"""Position in `NYU13_CLASSES` of each of `NYU40_CLASSES`, as `class13Mapping.mat` has it."""
 
 CITYSCAPES19_CLASSES = (
     "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign",
@@ -238,6 +220,12 @@ class Cityscapes:
         """The prepared set at this choice's size and classes."""
         return _seen(self, prepared)
 
+
+PUBLISHED: Mapping[str, Published] = {
+    "nyuv2": NYUv2(name="nyuv2"),
+    "cityscapes": Cityscapes(name="cityscapes"),
+}
+"""Every published set, with its defaults."""
 
 COARSER: Mapping[tuple[int, int], tuple[int, ...]] = {
     (40, 13): NYU13_OF_40,

@@ -18,7 +18,7 @@ from mtljobs.data.sources.values import (
     read_values,
 )
 from mtljobs.errors import DataError
-from mtljobs.settings.data import NYU40_CLASSES
+from mtljobs.settings.classes import NYU40_CLASSES
 
 LIST = "nyu_v2_3task.json"
 FIELDS = ("image", "segmentation", "normals", "depth")

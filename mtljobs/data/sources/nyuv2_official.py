@@ -17,7 +17,7 @@ from mtljobs.data.geometry import Camera
 from mtljobs.data.sources.source import Contents
 from mtljobs.data.sources.values import depth_values, image_values, label_values
 from mtljobs.errors import DataError
-from mtljobs.settings.data import NYU40_CLASSES
+from mtljobs.settings.classes import NYU40_CLASSES
 
 CAMERA = Camera(fx=518.8579, fy=519.4696, cx=325.5824, cy=253.7362)
 """Of the colour images, at 480 x 640; the numbers of the NYUv2 toolbox's `camera_params.m`."""
@@ -49,7 +49,7 @@ class Official:
         self._splits = root / "splits.mat"
         self._classes = root / "classMapping40.mat"
         problems: list[str] = []
-        count, size, scenes = 0, (1, 1), {}
+        count, size, scenes = 0, None, {}
         try:
             count, size = _survey(self._mat, self._file)
             scenes = _scenes(self._mat, self._file, count)

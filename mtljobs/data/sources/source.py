@@ -22,7 +22,7 @@ class Contents:
         layout: Name of the layout.
         splits: "train", "test", and "validation" where the files have one -> image ids.
         class_names: The finest classes that the labels tell apart.
-        size: (rows, columns) of every image.
+        size: (rows, columns) of every image; None where they may differ.
         fields: "image" and the targets that have files.
         depth_unit: As in `DatasetInfo`.
         scenes: Image id -> the scene that it is of; empty where nothing says so.
@@ -33,7 +33,7 @@ class Contents:
     layout: str
     splits: Mapping[str, tuple[str, ...]]
     class_names: tuple[str, ...]
-    size: tuple[int, int]
+    size: tuple[int, int] | None
     fields: tuple[str, ...]
     depth_unit: str
     scenes: Mapping[str, str] = field(default_factory=dict)
@@ -82,32 +82,33 @@ def read_sample(source: Source, image: str) -> Sample:
     Raises:
         DataError: The first that is not what it should be.
     """
-    sample = {}
+    sample: dict[str, np.ndarray] = {}
     for name in source.contents.fields:
         sample[name] = source.read(image, name)
-        if wrong := _wrong_size(source, image, name, sample[name]):
-            raise DataError(wrong)
+        _check_size(source, image, name, sample)
     return sample
 
 
 def find_faults(source: Source, image: str) -> Iterator[str]:
     """All that is wrong with the files of an image."""
+    sample: dict[str, np.ndarray] = {}
     for name in source.contents.fields:
         try:
-            values = source.read(image, name)
+            sample[name] = source.read(image, name)
+            _check_size(source, image, name, sample)
         except DataError as error:
             yield str(error)
-        else:
-            if wrong := _wrong_size(source, image, name, values):
-                yield wrong
 
 
-def _wrong_size(source: Source, image: str, name: str, values: np.ndarray) -> str | None:
-    rows, columns = source.contents.size
-    if values.shape[-2:] == (rows, columns):
-        return None
-    return (
-        f"the {name} of image {image!r} has {values.shape[-2]} x {values.shape[-1]} pixels (rows x "
-        f"columns), the first image {rows} x {columns}; all must agree: replace the file by the "
-        "data set's own."
-    )
+def _check_size(source: Source, image: str, name: str, sample: Sample) -> None:
+    found = sample[name].shape[-2:]
+    expected = source.contents.size
+    other = "those of the first image have"
+    if expected is None and "image" in sample:
+        expected, other = sample["image"].shape[-2:], "the image itself has"
+    if expected not in (None, found):
+        raise DataError(
+            f"the {name} of image {image!r} has {found[0]} x {found[1]} pixels (rows x columns), "
+            f"{other} {expected[0]} x {expected[1]}; they must agree: replace the file by the "
+            "data set's own."
+        )

@@ -31,7 +31,7 @@ def read_values(path: Path, *, colours: bool = False) -> np.ndarray:
     return decode(path, content, colours=colours)
 
 
-def first_size(images: Iterable[Path]) -> tuple[int, int]:
+def first_size(images: Iterable[Path]) -> tuple[int, int] | None:
     """(rows, columns) of the first image that can be read; of the others, `read` will say why."""
     for path in images:
         try:
@@ -39,7 +39,7 @@ def first_size(images: Iterable[Path]) -> tuple[int, int]:
         except (DataError, ValueError):
             continue
         return rows, columns
-    return 1, 1
+    return None
 
 
 def image_values(where: Path | str, values: np.ndarray) -> Float[np.ndarray, "3 row column"]:
