@@ -69,7 +69,7 @@ def prepare(
     refuse_problems(source, root)
     folder = info_path(workspace, dataset_id).parent
     before = _prepared_before(data_set, workspace, dataset_id)
-    wanted = dict.fromkeys([*before, *(sizes or filter(None, [source.contents.size]))])
+    wanted = sorted({*before, *(sizes or filter(None, [source.contents.size]))})
     splits = _with_validation(source.contents, validation)
     parts = [job for size in wanted for job in _cut_into_parts(data_set, root, source, size=size)]
     with _only_one(folder):

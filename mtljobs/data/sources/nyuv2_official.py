@@ -28,7 +28,7 @@ ARRAYS = {"images": 4, "labels": 3, "depths": 3, "rawDepths": 3}
 """Dataset in the .mat -> its number of axes."""
 
 UNREADABLE = (
-    OSError, ValueError, TypeError, KeyError, EOFError, NotImplementedError, zlib.error,
+    OSError, ValueError, TypeError, LookupError, EOFError, NotImplementedError, zlib.error,
     struct.error, MatReadError,
 )  # fmt: skip
 """What scipy raises on MATLAB files that are not what they should be."""
@@ -115,12 +115,12 @@ class Official:
         values = _load(self._splits, ("trainNdxs", "testNdxs"))
         train, test = (np.sort(values[name].ravel().astype(int)) for name in values)
         both = np.sort(np.concatenate([train, test]))
-        if not np.array_equal(both, np.arange(1, count + 1)) and count:
+        if count and not np.array_equal(both, np.arange(1, count + 1)):
+            numbers = f", from {both[0]} to {both[-1]}" if len(both) else ""
             raise DataError(
-                f"{self._splits} names {len(train)} training and {len(test)} test images, from "
-                f"{both.min(initial=0)} to {both.max(initial=0)}; expected each of 1 to {count} "
-                f"once, as {self._mat.name} holds {count} images and MATLAB counts from 1: take "
-                "both files from the same source."
+                f"{self._splits} names {len(train)} training and {len(test)} test images{numbers}; "
+                f"expected each of 1 to {count} once, as {self._mat.name} holds {count} images and "
+                "MATLAB counts from 1: take both files from the same source."
             )
         splits["train"], splits["test"] = (
             tuple(f"{number:04d}" for number in part) for part in (train, test)
