@@ -142,7 +142,7 @@ class TestInfo:
         prepared("nyuv2", nyuv2_mtan.root)
         before = dataset_info(nyuv2(classes=13), workspace).sha256
         info = prepared("nyuv2", nyuv2_mtan.root, sizes=[(6, 8)])
-        assert list(info.description["sizes"]) == ["12x16", "6x8"]
+        assert list(info.description["sizes"]) == ["6x8", "12x16"]
         assert dataset_info(nyuv2(classes=13), workspace).sha256 == before
         assert dataset_info(nyuv2(classes=13, size=(6, 8)), workspace).sha256 != before
 
