@@ -61,7 +61,7 @@ def _split_of(image: str, info: DatasetInfo) -> str:
 def draw(sample: Sample, info: DatasetInfo, *, title: str) -> Figure:
     """The image and its targets side by side; what is void or missing is black."""
     rows, columns = sample["image"].shape[1:]
-    height = 3.2 * rows / columns + 1.6
+    height = 3.2 * rows / columns + 1.2
     figure = Figure(figsize=(3.2 * len(sample), height), dpi=120, layout="constrained")
     figure.suptitle(title)
     panels = np.atleast_1d(figure.subplots(1, len(sample)))
@@ -96,10 +96,11 @@ def _class_colours(count: int) -> np.ndarray:
 
 
 def _draw_depth(figure: Figure, axes: Axes, depth: np.ndarray, unit: str) -> None:
-    shown = axes.imshow(np.where(depth == 0, np.nan, depth), cmap="viridis")
-    axes.set_facecolor("black")
-    axes.patch.set_visible(True)
-    figure.colorbar(shown, ax=axes, location="bottom", shrink=0.8, label=unit)
+    colours = colormaps["viridis"].with_extremes(bad="black")
+    shown = axes.imshow(np.where(depth == 0, np.nan, depth), cmap=colours)
+    figure.colorbar(
+        shown, cax=axes.inset_axes((0.1, -0.1, 0.8, 0.05)), orientation="horizontal", label=unit
+    )
 
 
 def _draw_normals(axes: Axes, normals: np.ndarray) -> None:
