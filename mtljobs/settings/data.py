@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -273,10 +274,10 @@ def parse_size(name: str) -> tuple[int, int]:
     Raises:
         ValueError: It is something else.
     """
-    rows, columns = map(int, name.split("x"))
-    if rows < 1 or columns < 1:
-        raise ValueError(f"{name} has no pixels")
-    return rows, columns
+    match = re.fullmatch(r"([1-9][0-9]*)x([1-9][0-9]*)", name)
+    if match is None:
+        raise ValueError(f"{name!r} is not ROWSxCOLUMNS")
+    return int(match[1]), int(match[2])
 
 
 def _counted(**counts: int) -> dict[str, tuple[str, ...]]:
