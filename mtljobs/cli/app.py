@@ -41,8 +41,8 @@ from mtljobs.cli.show import (
     print_json,
     print_plan,
     print_runs,
+    progress_bar,
     run_values,
-    shard_progress,
     state_values,
 )
 from mtljobs.cluster.local import cancel_run
@@ -251,7 +251,7 @@ def run_one(
     require_compute()
     name = find_shard(state, shard)
     index = [other.name for other in state.plan.shards].index(name)
-    with shard_progress(console) as shown:
+    with progress_bar(console) as shown:
         outcome = execute(state.plan_path, index, shown=shown)
     console.print(f"{name}: {'done before' if outcome == 'duplicate' else outcome}")
     raise typer.Exit(0 if outcome in {"done", "duplicate"} else INCOMPLETE)

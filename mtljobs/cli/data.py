@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from mtljobs.cli.options import JsonOption, WorkspaceOption
-from mtljobs.cli.show import make_console, print_json, shard_progress
+from mtljobs.cli.show import make_console, print_json, progress_bar
 from mtljobs.contracts import DatasetInfo
 from mtljobs.errors import UserError
 from mtljobs.ledger.paths import Workspace, open_workspace
@@ -61,7 +61,8 @@ def prepare(
         typer.Option(
             min=0,
             max=0.9,
-            help="Fraction of the training images that validate, whole scenes; default: 0.1.",
+            help="Fraction of the training images that validate, whole scenes; default: as before, "
+            "at first 0.1.",
         ),
     ] = None,
     jobs: Annotated[
@@ -76,8 +77,11 @@ def prepare(
     describes stay where they are. Stopped and started again, it goes on where it was.
     """
     place = open_workspace(workspace)
-    if what in PUBLISHED:
-        with shard_progress(errors) as shown:
+    published = {"--id": dataset_id, "--layout": layout, "--size": size, "--validation": validation}
+    if what not in PUBLISHED:
+        _refuse_options(what, published)
+    with progress_bar(errors) as shown:
+        if what in PUBLISHED:
             info = load("mtljobs.data.preparing:prepare")(
                 what,
                 root,
@@ -85,15 +89,13 @@ def prepare(
                 dataset_id=dataset_id or what,
                 layout=layout,
                 sizes=[_parse_size(text) for text in size or ()],
-                validation=0.1 if validation is None else validation,
+                validation=validation,
                 jobs=jobs or len(os.sched_getaffinity(0)),
                 progress=shown,
             )
-    else:
-        given = {"--id": dataset_id, "--layout": layout, "--size": size, "--validation": validation}
-        _refuse_options(what, given)
-        info = load("mtljobs.data.folder:prepare")(Path(what), root)
-        write_info(place, info)
+        else:
+            info = load("mtljobs.data.folder:prepare")(Path(what), root, progress=shown)
+            write_info(place, info)
     _print_prepared(info, place, as_json=as_json)
 
 
@@ -106,7 +108,7 @@ def check(
 ) -> None:
     """Say all that is wrong with a folder of images, file by file; writes nothing."""
     found = []
-    with shard_progress(errors) as shown:
+    with progress_bar(errors) as shown:
         for problem in load("mtljobs.data.checking:check")(
             what, root, layout=layout, progress=shown
         ):

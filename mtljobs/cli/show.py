@@ -182,9 +182,10 @@ def print_results(console: Console, run: RunFolder, page: Path) -> None:
 
 
 @contextmanager
-def shard_progress(console: Console) -> Iterator[Callable[[int, int, str], None]]:
-    """A progress bar for one shard in the foreground."""
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console) as bar:
+def progress_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar for work in the foreground; nothing where no terminal could redraw it."""
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("starting", total=None)
         yield lambda done, total, what: bar.update(
             task, completed=done, total=total, description=what

@@ -8,6 +8,7 @@ again, `prepare` goes on after the last finished part and ends with the same byt
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,17 @@ from mtljobs.errors import CorruptionError, DataError, UserError
 from mtljobs.ledger.claims import acquire
 from mtljobs.ledger.files import read_json, remove_tree, replace_file, to_json
 from mtljobs.ledger.paths import Workspace, create_folder
-from mtljobs.plan.datasets import info_path, prepared_as, read_info, write_info
+from mtljobs.plan.datasets import info_path, prepared_before, write_info
 from mtljobs.settings.base import digest
-from mtljobs.settings.data import parse_size, size_name
+from mtljobs.settings.data import IDENTIFIER, parse_size, size_name
 
 FORMAT = 1
 """Raised when the same files would be prepared as other bytes."""
 
 PART_IMAGES = 64
+
+VALIDATION = 0.1
+"""Fraction of the training images that validate unless the user says otherwise."""
 
 NYUV2_DEPTH_SCALE = 10.0
 """Metres; the reach of the sensor."""
@@ -43,7 +47,7 @@ def prepare(
     dataset_id: str,
     layout: str | None,
     sizes: Sequence[tuple[int, int]],
-    validation: float,
+    validation: float | None,
     jobs: int,
     progress: Progress,
 ) -> DatasetInfo:
@@ -54,7 +58,7 @@ def prepare(
         root: Folder of its files.
         layout: How they are laid out; None: told from the folder.
         sizes: To resize to; none: the native size. Sizes that were prepared before are kept.
-        validation: Fraction of the training images that validate.
+        validation: Fraction of the training images that validate; None: as before, at first 0.1.
         jobs: Processes.
 
     Returns:
@@ -64,14 +68,25 @@ def prepare(
         DataError: A file is not what it should be.
         UserError: The id is another data set's, or somebody else is preparing it.
     """
+    if not re.fullmatch(IDENTIFIER, dataset_id):
+        raise UserError(
+            f"{dataset_id!r} cannot name a data set: an id begins with a letter or digit and goes "
+            "on with letters, digits, '-' and '_'. Choose another --id."
+        )
     layout = find_layout(data_set, root, layout)
     source = open_source(data_set, root, layout)
-    refuse_problems(source, root)
+    native = _native_size(source, root)
     folder = info_path(workspace, dataset_id).parent
-    before = _prepared_before(data_set, workspace, dataset_id)
-    wanted = sorted({*before, *(sizes or filter(None, [source.contents.size]))})
+    before = prepared_before(workspace, dataset_id, data_set)
+    if validation is None:
+        validation = before.description["validation"] if before else VALIDATION
     splits = _with_validation(source.contents, validation)
-    parts = [job for size in wanted for job in _cut_into_parts(data_set, root, source, size=size)]
+    old_sizes = map(parse_size, before.description["sizes"]) if before else ()
+    parts = [
+        job
+        for size in sorted({*old_sizes, *(sizes or [native])})
+        for job in _cut_into_parts(data_set, root, source, size=size)
+    ]
     with _only_one(folder):
         done = _write_missing(folder, parts, jobs=jobs, progress=progress)
         info = _describe(
@@ -87,11 +102,11 @@ def prepare(
     return info
 
 
-def refuse_problems(source: Source, root: Path) -> None:
-    """Stop where a folder as a whole is not what it should be.
+def _native_size(source: Source, root: Path) -> tuple[int, int]:
+    """(rows, columns) of the images in a folder that is as a whole what it should be.
 
     Raises:
-        DataError: Says the first things that are wrong.
+        DataError: It is not; says the first things that are wrong.
     """
     first, more = source.problems[:3], len(source.problems) - 3
     if first:
@@ -101,19 +116,7 @@ def refuse_problems(source: Source, root: Path) -> None:
         raise DataError(f"{root} holds no images for train or none for test; both are needed.")
     if source.contents.size is None:
         raise DataError(f"no image in {root} can be read; `mtljobs data check` says why.")
-
-
-def _prepared_before(data_set: str, workspace: Workspace, dataset_id: str) -> list[tuple[int, int]]:
-    path = info_path(workspace, dataset_id)
-    if not path.is_file():
-        return []
-    info = read_info(path)
-    if prepared_as(info) != data_set:
-        raise UserError(
-            f"{path} describes a data set that was prepared as {prepared_as(info)!r}, not "
-            f"{data_set!r}: choose another --id, or remove the folder first."
-        )
-    return [parse_size(name) for name in info.description["sizes"]]
+    return source.contents.size
 
 
 def _with_validation(contents: Contents, fraction: float) -> dict[str, tuple[str, ...]]:

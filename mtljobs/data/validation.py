@@ -35,7 +35,7 @@ def cut_validation(
     members: dict[str, list[str]] = {}
     for place, image in enumerate(images):
         members.setdefault(scenes.get(image, f"block {place // BLOCK}"), []).append(image)
-    wanted = round(fraction * len(images))
+    wanted = min(round(fraction * len(images)), len(images) - 1)
     chosen: set[str] = set()
     for scene in sorted(members, key=digest):
         if len(chosen) + len(members[scene]) <= wanted:

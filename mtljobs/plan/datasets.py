@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mtljobs.contracts import DatasetInfo
-from mtljobs.errors import GridError
+from mtljobs.errors import GridError, UserError
 from mtljobs.ledger.files import replace_file, to_json
 from mtljobs.ledger.paths import Workspace, create_folder
 from mtljobs.settings.data import DataChoice, Published, Synthetic
@@ -20,11 +20,44 @@ def info_path(workspace: Workspace, dataset_id: str) -> Path:
 
 
 def write_info(workspace: Workspace, info: DatasetInfo) -> Path:
-    """Write `dataset.json`; replaces an older one."""
+    """Write `dataset.json`; replaces an older one.
+
+    Raises:
+        UserError: The older one is of another kind of data set.
+    """
+    prepared_before(workspace, info.id, prepared_as(info))
     path = info_path(workspace, info.id)
     create_folder(path.parent)
     replace_file(path, to_json(dataclasses.asdict(info)))
     return path
+
+
+def prepared_before(workspace: Workspace, dataset_id: str, name: str) -> DatasetInfo | None:
+    """What an earlier `mtljobs data prepare` wrote for an id; None where nothing is to be kept.
+
+    Args:
+        name: What is being prepared now.
+
+    Raises:
+        UserError: The id is another kind of data set's.
+    """
+    path = info_path(workspace, dataset_id)
+    try:
+        info = read_info(path) if path.is_file() else None
+    except GridError:
+        return None  # damaged: written anew
+    if info is not None and prepared_as(info) != name:
+        raise UserError(
+            f"{path} describes a data set that was prepared as {prepared_as(info)!r}, not "
+            f"{name!r}: choose another id, or remove that folder first."
+        )
+    return info
+
+
+def prepared_as(info: DatasetInfo) -> str:
+    """The `name` that a grid gives a prepared data set."""
+    name: str = info.description.get("name", "folder")
+    return name
 
 
 def read_info(path: Path) -> DatasetInfo:
@@ -76,12 +109,6 @@ def _prepared_info(choice: DataChoice, path: Path) -> DatasetInfo:
             f"{choice.name!r}. Give each data set an id of its own."
         )
     return choice.seen(info) if isinstance(choice, Published) else info
-
-
-def prepared_as(info: DatasetInfo) -> str:
-    """The `name` that a grid gives a prepared data set."""
-    name: str = info.description.get("name", "folder")
-    return name
 
 
 def data_folder(

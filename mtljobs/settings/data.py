@@ -45,7 +45,8 @@ class Published(Protocol):
 Size = tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
 """(rows, columns) in pixels of the images that the network sees."""
 
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+IDENTIFIER = "^[A-Za-z0-9][A-Za-z0-9_-]*$"
+Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
 """Name of a data set that is also the name of a folder."""
 
 NYU13_CLASSES = (

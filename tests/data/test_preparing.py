@@ -155,6 +155,15 @@ class TestInfo:
         assert {name for name in files_of(workspace) if name.endswith(".part")} == files
         assert one.sha256 != other.sha256
 
+    def test_validation_stays_as_it_was_unless_it_is_said_anew(
+        self, prepared, workspace, nyuv2_official
+    ):
+        first = prepared("nyuv2", nyuv2_official.root, validation=0.5)
+        before = dataset_info(nyuv2(), workspace).sha256
+        again = prepared("nyuv2", nyuv2_official.root, validation=None, sizes=[(6, 8)])
+        assert first.splits == again.splits
+        assert dataset_info(nyuv2(), workspace).sha256 == before
+
     def test_every_value_counts_for_the_hash(self, prepared, nyuv2_mtan, save):
         before = prepared("nyuv2", nyuv2_mtan.root).sha256
         assert prepared("nyuv2", nyuv2_mtan.root).sha256 == before
@@ -183,6 +192,11 @@ class TestInfo:
             GridError, match="prepared as 'nyuv2'; the grid says name = 'cityscapes'"
         ):
             dataset_info(Cityscapes(name="cityscapes", id="mine"), workspace)
+
+    @pytest.mark.parametrize("name", ["", "..", "a/b", "nyu v2"])
+    def test_id_that_is_no_folder_name_is_refused(self, prepared, nyuv2_mtan, name):
+        with pytest.raises(UserError, match="cannot name a data set"):
+            prepared("nyuv2", nyuv2_mtan.root, dataset_id=name)
 
 
 class TestResuming:

@@ -35,6 +35,12 @@ def test_images_without_scenes_are_cut_in_blocks_of_neighbours():
     assert chosen == tuple(image for image in IMAGES if blocks[image] in cut)
 
 
+def test_something_is_left_to_train_on():
+    assert len(cut_validation(IMAGES[:2], {}, fraction=0.0)) == 0
+    scenes = {image: image for image in IMAGES}
+    assert len(cut_validation(IMAGES[:4], scenes, fraction=0.9)) == 3
+
+
 def test_nothing_is_cut_where_nothing_was_asked_for():
     assert cut_validation(IMAGES, SCENES, fraction=0.0) == ()
 

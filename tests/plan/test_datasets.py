@@ -6,7 +6,7 @@ import json
 import pytest
 
 from mtljobs.contracts import DatasetInfo
-from mtljobs.errors import GridError
+from mtljobs.errors import GridError, UserError
 from mtljobs.plan.datasets import data_folder, dataset_info, info_path, read_info, write_info
 from mtljobs.settings.data import Folder, NYUv2, Rooms
 
@@ -88,6 +88,14 @@ def test_id_that_was_prepared_as_another_kind_is_refused(workspace):
     write_info(workspace, DESK)
     with pytest.raises(GridError, match="prepared as 'folder'; the grid says name = 'nyuv2'"):
         dataset_info(NYUv2(name="nyuv2", id="desk"), workspace)
+
+
+def test_data_set_of_another_kind_is_never_overwritten(workspace):
+    path = write_info(workspace, dataclasses.replace(DESK, description={"name": "nyuv2"}))
+    with pytest.raises(UserError, match="prepared as 'nyuv2', not 'folder': choose another id"):
+        write_info(workspace, DESK)
+    path.write_text("{")
+    assert read_info(write_info(workspace, DESK)) == DESK
 
 
 def test_prepared_files_lie_in_the_workspace_and_others_where_the_grid_says(workspace, tmp_path):
