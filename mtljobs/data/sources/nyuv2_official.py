@@ -92,7 +92,7 @@ class Official:
     @cached_property
     def _file(self) -> h5py.File:
         try:
-            return h5py.File(self._mat)
+            return h5py.File(self._mat, "r", locking=False)  # some network file systems cannot
         except OSError as error:
             size = self._mat.stat().st_size if self._mat.is_file() else 0
             raise DataError(
