@@ -369,6 +369,11 @@ class TestBadFolders:
             shutil.rmtree(nyuv2_mtan.root / folder / "normal")
         assert prepared("nyuv2", nyuv2_mtan.root).tasks == ("segmentation", "depth")
 
+    def test_folder_without_labels_has_two_tasks(self, prepared, nyuv2_mtan):
+        for folder in ("train", "val"):
+            shutil.rmtree(nyuv2_mtan.root / folder / "label")
+        assert prepared("nyuv2", nyuv2_mtan.root).tasks == ("depth", "normals")
+
     def test_description_is_plain_json(self, prepared, workspace, cityscapes_official):
         prepared("cityscapes", cityscapes_official.root)
         text = (workspace.data / "cityscapes/dataset.json").read_text()

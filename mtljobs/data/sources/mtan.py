@@ -61,7 +61,9 @@ class MTAN:
         """
         self._root = root
         label, names = _labels(root, LABELS[data_set])
-        named = {"image": "image", "segmentation": label, "depth": "depth", "normals": "normal"}
+        named = {"image": "image", "segmentation": label, "depth": "depth"}
+        if data_set == "nyuv2":
+            named["normals"] = "normal"
         self._folders = {
             field: name for field, name in named.items() if (root / "train" / name).is_dir()
         }
@@ -116,18 +118,25 @@ class MTAN:
     def _find_axes(self, images: Sequence[str], names: Sequence[str]) -> tuple[Direction, ...]:
         vectors, floors = [], []
         for image in images:
+            path = self._path(image, "normals")
             try:
-                path = self._path(image, "normals")
                 normals = _vectors(path, read_values(path))
-                labels = self.read(image, "segmentation")
+                floor = self._floor(image, names, normals.shape[:2])
             except DataError:
                 continue  # said of the file itself, when it is read
-            if labels.shape == normals.shape[:2]:
-                vectors.append(normals.reshape(-1, 3))
-                floors.append(labels.ravel() == names.index("floor"))
+            vectors.append(normals.reshape(-1, 3))
+            floors.append(floor.ravel())
         if not vectors:
             raise DataError(f"no file in {self._root}/train/normal can be read with its labels.")
         return axes_of(np.concatenate(vectors), np.concatenate(floors), where=self._root)
+
+    def _floor(self, image: str, names: Sequence[str], size: tuple[int, ...]) -> np.ndarray:
+        """Where an image shows the floor; nowhere where nothing says so."""
+        if "segmentation" in self._folders:
+            labels = self.read(image, "segmentation")
+            if labels.shape == size:
+                return labels == names.index("floor")
+        return np.zeros(size, bool)
 
 
 def axes_of(
