@@ -135,7 +135,7 @@ class MTAN:
         if "segmentation" in self._folders:
             labels = self.read(image, "segmentation")
             if labels.shape == size:
-                return labels == names.index("floor")
+                return np.equal(labels, names.index("floor"))
         return np.zeros(size, bool)
 
 
