@@ -135,7 +135,7 @@ class MTAN:
         if "segmentation" in self._folders:
             labels = self.read(image, "segmentation")
             if labels.shape == size:
-                return np.equal(labels, names.index("floor"))
+                return np.asarray(labels == names.index("floor"))
         return np.zeros(size, bool)
 
 
