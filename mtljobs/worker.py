@@ -119,12 +119,20 @@ def log_file(run: RunFolder, shard: str, attempt: int) -> Path:
     return run.logs / f"{shard}.{attempt}.log"
 
 
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),  # the most that every glibc takes
+    "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
+}
+"""Makes glibc keep the memory of arrays up to 32 MiB for the next ones, instead of asking the
+kernel for fresh pages each time: samples are read up to three times as fast (`docs/log.md`)."""
+
+
 def thread_environment(shard: Shard) -> dict[str, str]:
-    """Environment that numerical libraries read as they load: threads, and what cuBLAS may do."""
+    """Environment that libraries read as they load: threads, memory, and what cuBLAS may do."""
     threads = str(shard.spec.get("numerics", {}).get("threads", 1))
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "BLOSC_NTHREADS")
     # Without a fixed workspace cuBLAS is not deterministic, and torch refuses to use it.
-    return dict.fromkeys(names, threads) | {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+    return dict.fromkeys(names, threads) | {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"} | KEEP_MEMORY
 
 
 def device_name() -> str:

@@ -6,14 +6,13 @@ is imported where it is used: xarray and matplotlib take a second, and `plan` ne
 
 from __future__ import annotations
 
-import json
 import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from mtljobs import __version__
+from mtljobs.cli.data import data_app
 from mtljobs.cli.following import (
     INCOMPLETE,
     LOOK_S,
@@ -38,9 +37,10 @@ from mtljobs.cli.options import (
 )
 from mtljobs.cli.show import (
     make_console,
+    print_json,
     print_runs,
+    progress_bar,
     run_values,
-    shard_progress,
     state_values,
 )
 from mtljobs.cli.show_plan import plan_values, print_plan
@@ -51,8 +51,6 @@ from mtljobs.cluster.states import find_log, find_shard, read_states
 from mtljobs.cluster.submission import choose_executor, count_slots, freeze, require_compute
 from mtljobs.errors import MtljobsError, full_disk_advice
 from mtljobs.ledger.paths import open_workspace
-from mtljobs.plan.datasets import write_info
-from mtljobs.settings.base import load
 from mtljobs.worker import execute
 
 app = typer.Typer(
@@ -68,7 +66,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-data_app = typer.Typer(help="Data sets that a grid may use.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 console = make_console()
 errors = make_console(stderr=True)
@@ -98,29 +95,6 @@ def _options(
         raise typer.Exit
 
 
-@data_app.command("prepare")
-def prepare(
-    description: Annotated[
-        Path, typer.Argument(help="TOML file that describes the images.", metavar="DESCRIPTION")
-    ],
-    root: Annotated[Path, typer.Option(help="Folder that the file patterns count from.")],
-    workspace: WorkspaceOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Read a folder of images once and write what grids need to know of it."""
-    place = open_workspace(workspace)
-    info = load("mtljobs.data.folder:prepare")(description, root)
-    path = write_info(place, info)
-    counts = {split: len(ids) for split, ids in info.splits.items()}
-    if as_json:
-        _print_json({"id": info.id, "dataset": str(path), "images": counts, "sha256": info.sha256})
-        return
-    console.print(f"{info.id}: {', '.join(f'{count} {split}' for split, count in counts.items())}")
-    console.print(
-        f'wrote {path}; in a grid: data = {{ name = "folder", id = "{info.id}", size = [...] }}'
-    )
-
-
 @app.command()
 def plan(
     grid: GridOption,
@@ -134,7 +108,7 @@ def plan(
         grid, workspace=open_workspace(workspace), run_name=run, wanted=parse_only(only)
     )
     if as_json:
-        _print_json(plan_values(proposal))
+        print_json(plan_values(proposal))
     else:
         print_plan(console, proposal)
 
@@ -195,7 +169,7 @@ def status(
     found = find_run(run, open_workspace(workspace))
     state = read_states(found)
     if as_json:
-        _print_json(state_values(state, count_slots(state.plan, None)))
+        print_json(state_values(state, count_slots(state.plan, None)))
     elif console.is_terminal and state.running and not once:
         state = follow(console, found, until=lambda now: not now.running, look_s=LOOK_S)
     else:
@@ -227,7 +201,7 @@ def show_runs(workspace: WorkspaceOption = None, as_json: JsonOption = False) ->
         except MtljobsError as error:  # one broken run hides no other
             errors.print(f"{run.name}: {error}")
     if as_json:
-        _print_json([run_values(state) for state in states])
+        print_json([run_values(state) for state in states])
     else:
         print_runs(console, place.root, states)
 
@@ -276,7 +250,7 @@ def run_one(
     require_compute()
     name = find_shard(state, shard)
     index = [other.name for other in state.plan.shards].index(name)
-    with shard_progress(console) as shown:
+    with progress_bar(console) as shown:
         outcome = execute(state.plan_path, index, shown=shown)
     console.print(f"{name}: {'done before' if outcome == 'duplicate' else outcome}")
     raise typer.Exit(0 if outcome in {"done", "duplicate"} else INCOMPLETE)
@@ -305,7 +279,3 @@ def report(run: RunArgument = None, workspace: WorkspaceOption = None) -> None:
     from mtljobs.report import write_report  # noqa: PLC0415
 
     console.print(str(write_report(find_run(run, open_workspace(workspace)))))
-
-
-def _print_json(values: Any) -> None:
-    print(json.dumps(values, indent=1))

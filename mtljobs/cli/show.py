@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,11 @@ def make_console(*, stderr: bool = False) -> Console:
     console = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
     console.soft_wrap = not console.is_terminal
     return console
+
+
+def print_json(values: Any) -> None:
+    """One JSON value on standard output."""
+    print(json.dumps(values, indent=1))
 
 
 def state_values(state: RunState, slots: int) -> dict[str, Any]:
@@ -128,9 +134,10 @@ def print_results(console: Console, run: RunFolder, page: Path) -> None:
 
 
 @contextmanager
-def shard_progress(console: Console) -> Iterator[Callable[[int, int, str], None]]:
-    """A progress bar for one shard in the foreground."""
-    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console) as bar:
+def progress_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar for work in the foreground; nothing where no terminal could redraw it."""
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("starting", total=None)
         yield lambda done, total, what: bar.update(
             task, completed=done, total=total, description=what

@@ -5,31 +5,23 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 from pydantic import TypeAdapter
 
 from mtljobs.contracts import DatasetInfo, Progress, Sample, Split
 from mtljobs.data.cache import SampleCache
 from mtljobs.data.description import Description, find_ids, read_description
-from mtljobs.data.geometry import normals_from_depth
 from mtljobs.data.rasters import read_depth, read_image, read_labels, read_normals
+from mtljobs.data.resizing import resize
 from mtljobs.errors import DataError
 from mtljobs.settings.base import canonical, digest
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, Int
 
 
 class Folder:
     """One split of a folder of images at the experiment's size.
 
-    Images are resized with antialiasing (bilinear). Targets are never mixed across edges: each
-    pixel takes the native value nearest to its middle, and normals that are computed are computed
-    there, at native resolution. Where the aspect ratio changes, depths and normals stay those of
-    the native camera. The first 512 MiB of samples stay in memory.
+    Files are resized as `mtljobs.data.resizing` says. The first 512 MiB of samples stay in memory.
     """
 
     def __init__(
@@ -76,7 +68,9 @@ class Folder:
                 f"the files of image {name!r} ({paths}) are not those that were prepared: restore "
                 "them, or run `mtljobs data prepare` again, which makes another data set of them."
             )
-        return resize(self._described, sample, self._size)
+        described = self._described
+        camera = described.camera if described.computes_normals else None
+        return resize(sample, self._size, camera=camera, reach=described.normals.reach)
 
 
 def prepare(description: Path, root: Path, *, progress: Progress | None = None) -> DatasetInfo:
@@ -90,7 +84,7 @@ def prepare(description: Path, root: Path, *, progress: Progress | None = None) 
         DataError: The description or a file is not what it should be, or a split is empty.
     """
     described = read_description(description)
-    ids = _find_images(described, root)
+    ids = find_images(described, root)
     try:
         splits = described.split.assign(ids)
     except DataError as error:
@@ -113,12 +107,17 @@ def prepare(description: Path, root: Path, *, progress: Progress | None = None) 
         depth_unit=described.depth.unit if described.depth else "m",
         depth_scale=described.depth.max if described.depth else 1.0,
         sha256=digest([toml, digests]),
-        description={"toml": toml, "digests": digests},
+        description={"name": "folder", "toml": toml, "digests": digests},
         preview_allowed=described.preview_allowed,
     )
 
 
-def _find_images(described: Description, root: Path) -> tuple[str, ...]:
+def find_images(described: Description, root: Path) -> tuple[str, ...]:
+    """Ids of the images in a folder, sorted.
+
+    Raises:
+        DataError: There is no folder, or no image in it.
+    """
     if not root.is_dir():
         raise DataError(f"{root} is no folder; --root is where the images of {described.id!r} are.")
     ids = find_ids(described.image.files, root)
@@ -162,17 +161,24 @@ def read_files(described: Description, root: Path, name: str) -> Files:
     Raises:
         DataError: One is missing or unreadable.
     """
-    files = {}
-    for field, pattern in described.patterns().items():
-        path = root / pattern.replace("{id}", name)
-        try:
-            files[field] = path, path.read_bytes()
-        except OSError as error:
-            raise DataError(
-                f"{path} cannot be read ({error.strerror}); [{field}] files = {pattern!r} promises "
-                f"such a file for every image, here for {name!r}."
-            ) from error
-    return files
+    return {field: read_file(described, root, name, field) for field in described.patterns()}
+
+
+def read_file(described: Description, root: Path, name: str, field: str) -> tuple[Path, bytes]:
+    """One of the files of an image, unopened.
+
+    Raises:
+        DataError: It is missing or unreadable.
+    """
+    pattern = described.patterns()[field]
+    path = root / pattern.replace("{id}", name)
+    try:
+        return path, path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read ({error.strerror}); [{field}] files = {pattern!r} promises "
+            f"such a file for every image, here for {name!r}."
+        ) from error
 
 
 def digest_of(files: Files) -> str:
@@ -187,13 +193,7 @@ def decode(described: Description, files: Files) -> Sample:
     Raises:
         DataError: A file is not what the description says, or not of the image's size.
     """
-    sample = {"image": read_image(*files["image"], described.image)}
-    if described.segmentation:
-        sample["segmentation"] = read_labels(*files["segmentation"], described.segmentation)
-    if described.depth:
-        sample["depth"] = read_depth(*files["depth"], described.depth)
-    if described.normals.files:
-        sample["normals"] = read_normals(*files["normals"], described.normals)
+    sample = {field: decode_field(described, field, *file) for field, file in files.items()}
     rows, columns = sample["image"].shape[1:]
     for field, values in sample.items():
         if values.shape[-2:] != (rows, columns):
@@ -204,38 +204,16 @@ def decode(described: Description, files: Files) -> Sample:
     return sample
 
 
-def resize(described: Description, sample: Sample, size: tuple[int, int]) -> Sample:
-    """A native sample at another size, with normals."""
-    native = sample["image"].shape[1:]
-    rows, columns = (_nearest(*lengths) for lengths in zip(native, size, strict=True))
-    resized = {
-        field: np.ascontiguousarray(values[..., rows[:, None], columns])
-        for field, values in sample.items()
-        if field != "image"
-    }
-    if described.computes_normals and described.camera is not None:
-        resized["normals"] = normals_from_depth(
-            sample["depth"][0],
-            described.camera,
-            reach=described.normals.reach,
-            rows=rows,
-            columns=columns,
-        ).astype(np.float32)
-    return {"image": _smaller(sample["image"], size), **resized}
+def decode_field(described: Description, field: str, path: Path, content: bytes) -> np.ndarray:
+    """What a file holds, in the conventions of `mtljobs.contracts`.
 
-
-def _nearest(native: int, length: int) -> Int[np.ndarray, "position"]:
-    """The native position nearest to the middle of each of `length` pixels."""
-    return np.asarray((np.arange(length) + 0.5) * native / length).astype(int)
-
-
-def _smaller(
-    image: Float[np.ndarray, "channel row column"], size: tuple[int, int]
-) -> Float[np.ndarray, "channel row column"]:
-    """An image resized with a triangle filter as wide as the new pixels, so without aliasing."""
-    rows, columns = size
-    channels = [
-        Image.fromarray(channel).resize((columns, rows), Image.Resampling.BILINEAR)
-        for channel in image
-    ]
-    return np.clip(np.stack([np.asarray(channel) for channel in channels]), 0.0, 1.0)
+    Raises:
+        DataError: It is not what the description says.
+    """
+    if field == "segmentation" and described.segmentation:
+        return read_labels(path, content, described.segmentation)
+    if field == "depth" and described.depth:
+        return read_depth(path, content, described.depth)
+    if field == "normals":
+        return read_normals(path, content, described.normals)
+    return read_image(path, content, described.image)

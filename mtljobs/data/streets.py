@@ -14,7 +14,7 @@ from mtljobs.data.street.render import render
 from mtljobs.data.street.scene import Scene, lay_out
 from mtljobs.data.street.stereo import disparity_of, unmatched
 from mtljobs.settings.base import derive_seed
-from mtljobs.settings.data import CITYSCAPES7_OF_19, CITYSCAPES19_CLASSES
+from mtljobs.settings.classes import CITYSCAPES7_OF_19, CITYSCAPES19_CLASSES
 
 MISSING: Mapping[str, float] = {"sky": 1.0, "car": 0.06, "bus": 0.1, "train": 0.1, "fence": 0.15}
 """Probability that stereo matching finds nothing: no texture, mirrors, what repeats."""

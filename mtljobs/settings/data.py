@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from mtljobs.contracts import DatasetInfo, Split
+from mtljobs.contracts import DatasetInfo
+from mtljobs.errors import GridError
 from mtljobs.settings.base import DECLARED, canonical, digest
+from mtljobs.settings.classes import (
+    CITYSCAPES7_CLASSES,
+    CITYSCAPES7_OF_19,
+    CITYSCAPES19_CLASSES,
+    NYU13_CLASSES,
+    NYU13_OF_40,
+    NYU40_CLASSES,
+)
+from mtljobs.settings.sizes import Size, size_name
 
 
 @runtime_checkable
@@ -21,43 +32,26 @@ class Synthetic(Protocol):
         ...
 
 
-Size = tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
-"""(rows, columns) in pixels of the images that the network sees."""
+@runtime_checkable
+class Published(Protocol):
+    """A data set that others publish: read from what `mtljobs data prepare` made of their files."""
 
-NYU13_CLASSES = (
-    "bed", "books", "ceiling", "chair", "floor", "furniture", "objects",
-    "picture", "sofa", "table", "tv", "wall", "window",
-)  # fmt: skip
-"""NYUv2's 13 classes in the order of their labels 0 to 12.
+    def published(self) -> DatasetInfo:
+        """What is known before it is prepared: counts, names and units, without a hash."""
+        ...
 
-Source: Couprie et al., Indoor Semantic Segmentation using depth information (arXiv:1301.3572).
-"""
+    def seen(self, prepared: DatasetInfo) -> DatasetInfo:
+        """The prepared set at this choice's size and classes; its hash is of this size alone.
 
-CITYSCAPES19_CLASSES = (
-    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign",
-    "vegetation", "terrain", "sky", "person", "rider", "car", "truck", "bus", "train",
-    "motorcycle", "bicycle",
-)  # fmt: skip
-"""Cityscapes' 19 evaluated classes in the order of their trainIds 0 to 18.
-
-Source: Cordts et al., The Cityscapes Dataset for Semantic Urban Scene Understanding
-(arXiv:1604.01685), and the `labels.py` that comes with it.
-"""
-
-CITYSCAPES7_CLASSES = ("flat", "construction", "object", "nature", "sky", "human", "vehicle")
-"""The categories of `CITYSCAPES19_CLASSES`."""
-
-CITYSCAPES7_OF_19 = (0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5, 5, 6, 6, 6, 6, 6, 6)
-"""Position in `CITYSCAPES7_CLASSES` of each of `CITYSCAPES19_CLASSES`."""
+        Raises:
+            GridError: It was not prepared at this size, or has no classes that fine.
+        """
+        ...
 
 
-def _numbered(*, train: int, test: int) -> Mapping[str, tuple[str, ...]]:
-    """Image ids of a synthetic set, whose images have no other names than their numbers."""
-    counts: dict[Split, int] = {"train": train, "validation": 0, "test": test}
-    return {
-        split: tuple(f"{split}-{index:05d}" for index in range(count))
-        for split, count in counts.items()
-    }
+IDENTIFIER = "^[A-Za-z0-9][A-Za-z0-9_-]*$"
+Identifier = Annotated[str, Field(pattern=IDENTIFIER)]
+"""Name of a data set that is also the name of a folder."""
 
 
 @dataclass(**DECLARED)
@@ -89,7 +83,7 @@ class Rooms:
         """What a plan may know; a synthetic set needs no preparation."""
         return DatasetInfo(
             id=self.id,
-            splits=_numbered(train=self.train, test=self.test),
+            splits=_counted(train=self.train, test=self.test),
             class_names=NYU13_CLASSES,
             tasks=("segmentation", "depth", "normals"),
             size=self.size,
@@ -134,7 +128,7 @@ class Streets:
         """What a plan may know; a synthetic set needs no preparation."""
         return DatasetInfo(
             id=self.id,
-            splits=_numbered(train=self.train, test=self.test),
+            splits=_counted(train=self.train, test=self.test),
             class_names=CITYSCAPES7_CLASSES if self.classes == 7 else CITYSCAPES19_CLASSES,
             tasks=("segmentation", "depth"),
             size=self.size,
@@ -159,8 +153,141 @@ class Folder:
     version: ClassVar[int] = 1
 
     name: Literal["folder"]
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    id: Identifier
     size: Size
 
 
-DataChoice = Annotated[Rooms | Streets | Folder, Field(discriminator="name")]
+@dataclass(**DECLARED)
+class NYUv2:
+    """NYU Depth v2: 1449 labelled views of rooms, with metric depth and normals.
+
+    Source: Silberman et al., Indoor Segmentation and Support Inference from RGBD Images
+    (ECCV 2012). The official split; a validation part is cut from train when it is prepared.
+
+    Attributes:
+        id: Name under which it was prepared.
+        size: (rows, columns); one that was prepared.
+        classes: Number of classes.
+    """
+
+    implementation: ClassVar[str] = "mtljobs.data.prepared:Prepared"
+    version: ClassVar[int] = 1
+    class_names: ClassVar[Mapping[int, tuple[str, ...]]] = {13: NYU13_CLASSES, 40: NYU40_CLASSES}
+
+    name: Literal["nyuv2"]
+    id: Identifier = "nyuv2"
+    size: Size = (288, 384)
+    classes: Literal[13, 40] = 13
+
+    def published(self) -> DatasetInfo:
+        """What is known before it is prepared; image ids only count the images."""
+        return DatasetInfo(
+            id=self.id,
+            splits=_counted(train=795, test=654),
+            class_names=self.class_names[self.classes],
+            tasks=("segmentation", "depth", "normals"),
+            size=(480, 640),
+            depth_unit="m",
+            depth_scale=10.0,
+            sha256=None,
+            preview_allowed=False,
+        )
+
+    def seen(self, prepared: DatasetInfo) -> DatasetInfo:
+        """The prepared set at this choice's size and classes."""
+        return _seen(self, prepared)
+
+
+@dataclass(**DECLARED)
+class Cityscapes:
+    """Cityscapes: street views from a car, with disparity; it has no normals.
+
+    Source: Cordts et al., The Cityscapes Dataset for Semantic Urban Scene Understanding
+    (arXiv:1604.01685). The official validation split serves as test, since labels of the official
+    test split are not published; a validation part is cut from train when it is prepared.
+
+    Attributes:
+        id: Name under which it was prepared.
+        size: (rows, columns); one that was prepared.
+        classes: 19 evaluated classes, or their 7 categories.
+    """
+
+    implementation: ClassVar[str] = "mtljobs.data.prepared:Prepared"
+    version: ClassVar[int] = 1
+    class_names: ClassVar[Mapping[int, tuple[str, ...]]] = {
+        7: CITYSCAPES7_CLASSES,
+        19: CITYSCAPES19_CLASSES,
+    }
+
+    name: Literal["cityscapes"]
+    id: Identifier = "cityscapes"
+    size: Size = (128, 256)
+    classes: Literal[7, 19] = 7
+
+    def published(self) -> DatasetInfo:
+        """What is known before it is prepared; image ids only count the images.
+
+        The depth scale is MTAN's: the largest disparity of its training split.
+        """
+        return DatasetInfo(
+            id=self.id,
+            splits=_counted(train=2975, test=500),
+            class_names=self.class_names[self.classes],
+            tasks=("segmentation", "depth"),
+            size=(1024, 2048),
+            depth_unit="disparity",
+            depth_scale=32257 / 65535,
+            sha256=None,
+            preview_allowed=False,
+        )
+
+    def seen(self, prepared: DatasetInfo) -> DatasetInfo:
+        """The prepared set at this choice's size and classes."""
+        return _seen(self, prepared)
+
+
+PUBLISHED: Mapping[str, Published] = {
+    "nyuv2": NYUv2(name="nyuv2"),
+    "cityscapes": Cityscapes(name="cityscapes"),
+}
+"""Every published set, with its defaults."""
+
+COARSER: Mapping[tuple[int, int], tuple[int, ...]] = {
+    (40, 13): NYU13_OF_40,
+    (19, 7): CITYSCAPES7_OF_19,
+}
+"""(number of a set's classes, number wanted) -> the wanted label of each label."""
+
+
+def _seen(choice: NYUv2 | Cityscapes, prepared: DatasetInfo) -> DatasetInfo:
+    finest = len(prepared.class_names)
+    if choice.classes > finest:
+        raise GridError(
+            f"the files that {prepared.id!r} was prepared from know {finest} classes, the grid "
+            f"asks for {choice.classes}: set classes = {finest} in data, or prepare the set from "
+            "another layout of its files."
+        )
+    size = size_name(choice.size)
+    sizes: Mapping[str, Mapping[str, str]] = prepared.description["sizes"]
+    if size not in sizes:
+        raise GridError(
+            f"the data set {prepared.id!r} is prepared at {', '.join(sizes)} (rows x columns), the "
+            f"grid asks for {size}: `mtljobs data prepare {choice.name} --root FOLDER --size "
+            f"{size}` adds it."
+        )
+    return dataclasses.replace(
+        prepared,
+        class_names=choice.class_names[choice.classes],
+        sha256=sizes[size]["sha256"],
+    )
+
+
+def _counted(**counts: int) -> dict[str, tuple[str, ...]]:
+    """Ids that only count; there is no validation part before somebody cuts one."""
+    return {
+        split: tuple(f"{split}-{index:05d}" for index in range(counts.get(split, 0)))
+        for split in ("train", "validation", "test")
+    }
+
+
+DataChoice = Annotated[Rooms | Streets | Folder | NYUv2 | Cityscapes, Field(discriminator="name")]

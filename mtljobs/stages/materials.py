@@ -11,7 +11,7 @@ from torch import Tensor
 from mtljobs.contracts import Dataset, DatasetInfo, Split, Task
 from mtljobs.errors import DataError
 from mtljobs.models.weights_file import load_weights, read_weights
-from mtljobs.plan.datasets import dataset_info
+from mtljobs.plan.datasets import data_folder, dataset_info
 from mtljobs.plan.networks import data_identity
 from mtljobs.settings import build, derive_seed
 from mtljobs.settings.base import restore
@@ -58,13 +58,9 @@ def open_info(work: Work) -> DatasetInfo:
 
 def open_dataset(work: Work, info: DatasetInfo, split: Split) -> Dataset:
     """A split of the shard's data set."""
-    root = work.resources.data.get(info.id)
-    dataset: Dataset = build(
-        restore(DataChoice, work.shard.spec["data"]),
-        info=info,
-        split=split,
-        root=None if root is None else Path(root),
-    )
+    choice: DataChoice = restore(DataChoice, work.shard.spec["data"])
+    root = data_folder(choice, work.workspace, work.resources.data)
+    dataset: Dataset = build(choice, info=info, split=split, root=root)
     return dataset
 
 

@@ -10,6 +10,8 @@ SAID = {
     "": "Begin with `mtljobs submit --grid demo`",
     "data": "Data sets that a grid may use",
     "data prepare": "Read a folder of images once",
+    "data check": "Say all that is wrong with a folder of images",
+    "data show": "Draw an image with its targets",
     "plan": "Show what submitting a grid would compute; writes nothing",
     "submit": "Compute what a grid asks for and the run does not have yet",
     "status": "a bar per stage, what runs, what failed and why",
@@ -37,14 +39,16 @@ def test_help_says_what_the_command_does(mtljobs, command, flag):
     assert SAID[command] in words(answer.out)
 
 
-@pytest.mark.parametrize("command", [command for command in SAID if command not in {"", "data"}])
+@pytest.mark.parametrize(
+    "command", [command for command in SAID if command not in {"", "data", "data check"}]
+)
 def test_every_command_may_be_told_its_workspace(mtljobs, command):
     help_page = words(mtljobs(f"{command} --help").out)
     assert "--workspace -w" in help_page
     assert "$MTLJOBS_WORKSPACE, or ./runs" in help_page
 
 
-@pytest.mark.parametrize("command", ["plan", "status", "list", "data prepare"])
+@pytest.mark.parametrize("command", ["plan", "status", "list", "data prepare", "data check"])
 def test_answers_that_programs_read_come_as_json(mtljobs, command):
     assert "--json" in mtljobs(f"{command} --help").out
 

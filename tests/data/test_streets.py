@@ -13,7 +13,7 @@ from mtljobs.data.street.render import camera_of, render
 from mtljobs.data.streets import Streets
 from mtljobs.settings import build
 from mtljobs.settings import data as settings
-from mtljobs.settings.data import CITYSCAPES7_OF_19, CITYSCAPES19_CLASSES
+from mtljobs.settings.classes import CITYSCAPES7_OF_19, CITYSCAPES19_CLASSES
 
 SHAPES = {
     "image": ((3, 32, 64), np.float32),

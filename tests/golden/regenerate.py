@@ -29,7 +29,7 @@ from mtljobs.plan.frozen import Plan
 from mtljobs.settings import canonical
 
 GOLDEN = Path(__file__).with_name("identities.json")
-GRIDS = ("demo", "smoke")
+GRIDS = ("demo", "paper", "smoke")
 REQUIRED = "(required)"
 
 
@@ -77,9 +77,10 @@ def grid_identities(name: str) -> dict[str, Any]:
 
 
 def networks(plan: Plan, names: tuple[str, ...]) -> dict[str, str]:
-    """Phase -> identity of a cell's networks."""
-    shards = [shard for shard in plan.shards if shard.name in names and "phase" in shard.spec]
-    return {shard.spec["phase"]: shard.identity for shard in shards}
+    """Phase, after its place in the recipe, -> identity of a cell's networks."""
+    shards = {shard.name: shard for shard in plan.shards if "phase" in shard.spec}
+    chain = [shards[name] for name in names if name in shards]
+    return {f"{place} {shard.spec['phase']}": shard.identity for place, shard in enumerate(chain)}
 
 
 if __name__ == "__main__":

@@ -57,5 +57,5 @@ def test_golden_identities_are_complete():
     for grid in GOLDEN["grids"].values():
         for cell in grid["cells"]:
             sparsity = float(cell.rsplit("-", 2)[1])
-            phases = {"train"} if sparsity == 0 else {"train", "cut", "tune"}
-            assert set(grid["networks"][cell]) == phases
+            phases = [phase.split()[1] for phase in grid["networks"][cell]]
+            assert phases == ["train"] if sparsity == 0 else {"train", "cut"} <= set(phases)

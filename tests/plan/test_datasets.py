@@ -6,9 +6,9 @@ import json
 import pytest
 
 from mtljobs.contracts import DatasetInfo
-from mtljobs.errors import GridError
-from mtljobs.plan.datasets import dataset_info, info_path, read_info, write_info
-from mtljobs.settings.data import Folder, Rooms
+from mtljobs.errors import GridError, UserError
+from mtljobs.plan.datasets import data_folder, dataset_info, info_path, read_info, write_info
+from mtljobs.settings.data import Folder, NYUv2, Rooms
 
 DESK = DatasetInfo(
     id="desk",
@@ -76,3 +76,31 @@ def test_description_with_an_unknown_key_is_not_ours(workspace):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"colour": "blue"}))
     with pytest.raises(GridError, match="no description"):
         dataset_info(CHOICE, workspace)
+
+
+def test_published_set_is_provisional_until_it_is_prepared(workspace):
+    info = dataset_info(NYUv2(name="nyuv2"), workspace)
+    assert info == NYUv2(name="nyuv2").published()
+    assert not workspace.root.exists()
+
+
+def test_id_that_was_prepared_as_another_kind_is_refused(workspace):
+    write_info(workspace, DESK)
+    with pytest.raises(GridError, match="prepared as 'folder'; the grid says name = 'nyuv2'"):
+        dataset_info(NYUv2(name="nyuv2", id="desk"), workspace)
+
+
+def test_data_set_of_another_kind_is_never_overwritten(workspace):
+    path = write_info(workspace, dataclasses.replace(DESK, description={"name": "nyuv2"}))
+    with pytest.raises(UserError, match="prepared as 'nyuv2', not 'folder': choose another id"):
+        write_info(workspace, DESK)
+    path.write_text("{")
+    assert read_info(write_info(workspace, DESK)) == DESK
+
+
+def test_prepared_files_lie_in_the_workspace_and_others_where_the_grid_says(workspace, tmp_path):
+    nyuv2 = NYUv2(name="nyuv2")
+    assert data_folder(nyuv2, workspace, {}) == workspace.data / "nyuv2"
+    assert data_folder(nyuv2, workspace, {"nyuv2": str(tmp_path)}) == tmp_path
+    assert data_folder(CHOICE, workspace, {}) is None
+    assert data_folder(CHOICE, workspace, {"desk": str(tmp_path)}) == tmp_path

@@ -7,7 +7,8 @@ import pytest
 from mtljobs.contracts import TaskLayout
 from mtljobs.errors import GridError
 from mtljobs.plan import planning
-from mtljobs.settings.data import NYU13_CLASSES, Rooms
+from mtljobs.settings.classes import NYU13_CLASSES
+from mtljobs.settings.data import Rooms
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from mtljobs.settings.data import NYU13_CLASSES, Rooms
+from mtljobs.settings.classes import NYU13_CLASSES
+from mtljobs.settings.data import Rooms
 from mtljobs.settings.tasks import Depth, Normals, Segmentation
 
 INFO = Rooms(name="rooms").info()
