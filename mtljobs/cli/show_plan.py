@@ -94,9 +94,9 @@ def _in_words(value: Any) -> str:
             named + [f"{key} {_inner(part)}" for key, part in rest.items() if part is not None]
         )
     if isinstance(value, list):
-        if any(isinstance(part, Mapping) for part in value):
-            return "; ".join(_in_words(part) for part in value)
-        return " x ".join(_in_words(part) for part in value)
+        kinds = {type(part) for part in value}
+        between = "; " if dict in kinds else " x " if kinds == {int} else " "
+        return between.join(_in_words(part) for part in value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -113,8 +113,8 @@ def check_experiment(experiment: Experiment, info: DatasetInfo) -> None:
 
     Raises:
         GridError: A target that the data set lacks, a size that the model cannot take, a batch
-            larger than the training split, a validation without images, or a sparsity out of the
-            method's reach.
+            larger than the training split, a validation without images, best weights of a
+            network that prunes as it trains, or a sparsity out of the method's reach.
     """
     where = f"experiment {experiment.name!r}"
     for task in experiment.tasks:
@@ -129,6 +129,12 @@ def check_experiment(experiment: Experiment, info: DatasetInfo) -> None:
             f"{where}: {experiment.model.name} takes images whose rows and columns are multiples "
             f"of {multiple}, received {experiment.data.size[0]} x {experiment.data.size[1]}."
         )
+    _check_sparsities(experiment)
+    _check_training(experiment, info)
+
+
+def _check_training(experiment: Experiment, info: DatasetInfo) -> None:
+    where = f"experiment {experiment.name!r}"
     if experiment.training.batch > len(info.splits["train"]):
         raise GridError(
             f"{where}: training.batch = {experiment.training.batch} exceeds the "
@@ -140,7 +146,16 @@ def check_experiment(experiment: Experiment, info: DatasetInfo) -> None:
             "none: prepare the data set with a validation part, or leave out validate_every and "
             'keep = "best". The test images are for the results alone.'
         )
-    _check_sparsities(experiment)
+    phases = [
+        phase for sparsity in experiment.sparsities for phase in experiment.pruning.recipe(sparsity)
+    ]
+    if experiment.training.keep == "best" and any(
+        phase.kind == "train" and phase.sparsity for phase in phases
+    ):
+        raise GridError(
+            f"{where}: {experiment.pruning.name} prunes while it trains, so its best weights may "
+            'be from before it reached the sparsity: use training.keep = "last".'
+        )
 
 
 def _check_sparsities(experiment: Experiment) -> None:

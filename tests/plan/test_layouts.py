@@ -134,6 +134,17 @@ class TestRefusals:
         experiment["training"]["validate_every"] = 4
         assert "'rooms' has none: prepare the data set with a validation part" in refusal()
 
+    def test_best_weights_of_a_training_that_prunes_as_it_goes(
+        self, data_set, refusal, layout, experiment
+    ):
+        data_set(splits={"train": tuple("abcd"), "validation": ("v",), "test": tuple("wxyz")})
+        experiment["training"] |= {"validate_every": 4, "keep": "best"}
+        experiment["explain"]["images"] = 4
+        experiment["pruning"] = {"name": "disparse", "variant": "static"}
+        assert layout()
+        experiment["pruning"]["variant"] = "dynamic"
+        assert refusal().endswith('reached the sparsity: use training.keep = "last".')
+
     def test_layer_that_the_model_lacks(self, refusal, experiment):
         experiment["explain"]["saliency"] = {"name": "grad_cam", "layer": "botleneck"}
         assert "no layer 'botleneck' to explain; nearest: bottleneck" in refusal()

@@ -56,7 +56,8 @@ def test_misspelt_key_at_any_depth_is_answered_with_the_nearest(
         ),
         (
             'name = "rooms", ', "",
-            "the key experiment[0].data.name is missing (valid: cityscapes, folder, nyuv2, rooms, streets)",
+            "the key experiment[0].data.name is missing "
+            "(valid: cityscapes, folder, nyuv2, rooms, streets)",
         ),
         (
             "batch = 4", 'optimiser = "adm"',
