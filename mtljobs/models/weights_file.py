@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import torch
 from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
@@ -91,7 +89,7 @@ def _parse(path: Path, content: bytes) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_safetensors(content)
         values = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except Exception as error:  # damaged bytes let torch's reader fail in any way
         raise WeightsError(
             f"{path} is damaged, or no file of weights alone; expected a .safetensors, or a .pth "
             "or .pt with what torch.save(model.state_dict(), path) writes. Whole pickled models "
@@ -101,14 +99,26 @@ def _parse(path: Path, content: bytes) -> dict[str, Tensor]:
 
 
 def _checked(path: Path, values: Any) -> dict[str, Tensor]:
-    if isinstance(values, Mapping) and all(isinstance(v, Tensor) for v in values.values()):
+    if not isinstance(values, Mapping):
+        what = f"a {type(values).__name__}"
+    elif odd := [str(name) for name, value in values.items() if not _is_weight(name, value)]:
+        what = f"a {type(values).__name__} with no plain tensor under {_some(odd)}"
+    else:
         return dict(values)
-    what = f"a {type(values).__name__}"
-    if isinstance(values, Mapping):
-        what += f" with the keys {_some([str(key) for key in values])}"
     raise WeightsError(
         f"{path} holds {what}; expected a state dict, parameter names to tensors. Save "
-        "model.state_dict() alone, without optimiser or epoch."
+        "model.state_dict() alone, without optimiser or epoch, of a network that is not quantised."
+    )
+
+
+def _is_weight(name: Any, value: Any) -> bool:
+    """Whether an entry is a named tensor of numbers that are there."""
+    return (
+        isinstance(name, str)
+        and isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not value.is_quantized
+        and not value.is_meta
     )
 
 

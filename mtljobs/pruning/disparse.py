@@ -155,7 +155,8 @@ class DiSparse:
     def _chosen_ratio(self, shares: Shares, sparsity: float) -> float:
         if self.keep_ratio == "bisected":
             return bisect_keep_ratio(shares, sparsity=sparsity)
-        return 1 - sparsity if self.keep_ratio == "nominal" else self.keep_ratio
+        # Of four digits, as sparsities are: 1 - 0.9 is a little less than 0.1.
+        return round(1 - sparsity, 4) if self.keep_ratio == "nominal" else self.keep_ratio
 
 
 def ranked(scores: PerTask) -> Shares:

@@ -111,7 +111,7 @@ class DiSparse:
             "nominal" is 1 - sparsity, where the released code has no other number; a number in
             (0, 1] is one found by hand. The last two end less sparse than asked for, or more.
         dropout: Draw dropout while scoring a cut, or a growth, as the released code does.
-        batches: Training batches that a cut is scored on, or as many as the training split has;
+        batches: Training batches that a cut is scored on, or as many as the training split fills;
             the study used 30.
         batch: Images in each of them.
         tune_iterations: Length of the tuning of a pretrained network.
@@ -191,8 +191,8 @@ class HRank:
     grid's four digits, 0.9688, 0.9844, ... A group of odd width keeps the larger half.
 
     Attributes:
-        images: Training images whose feature maps are ranked before each cut, or as many as the
-            training split has.
+        images: Training images whose feature maps are ranked before each cut, or as many as fill
+            whole batches of 8 where the training split has fewer.
         tied_score: Score of a filter in a group of several convolutions: "mean" of its ranks in
             all of them, each as a fraction of the highest possible, or that in the "first" alone,
             which in SegNet-MTAN is the encoder's.

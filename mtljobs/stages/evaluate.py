@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import default_collate
 
 from mtljobs.contracts import Batch, Dataset, DatasetInfo, Meter, Task
@@ -58,7 +58,7 @@ def run(work: Work) -> None:
         results.write_task(name, "performance_image", np.stack([_values(m) for m in single[name]]))
         for array, values in meter.arrays().items():
             results.write_task(name, array, values)
-    _write_complexity(work, results, model, tasks)
+    _write_sparsities(work, results, model, tasks)
     if results.owns_constants:
         for name, values in _constant_performance(work, info, tasks, dataset, device).items():
             results.write_task(name, "performance_constant", values)
@@ -94,31 +94,42 @@ def _values(meter: Meter) -> np.ndarray:
     return np.array(list(meter.compute().values()), dtype=np.float64)
 
 
-def _write_complexity(
-    work: Work, results: CellWriter, model: Any, tasks: Mapping[str, Task]
+def _write_sparsities(
+    work: Work, results: CellWriter, model: nn.Module, tasks: Mapping[str, Task]
 ) -> None:
-    """What is gone, as fractions of the unpruned network of the same settings."""
     channels = {name: task.channels for name, task in tasks.items()}
     dense = build(open_model_choice(work), channels=channels, widths=None)
     size = tuple(work.shard.spec["data"]["size"])
-    before = count(dense, size=size, tasks=tuple(tasks))
-    after = count(model, size=size, tasks=tuple(tasks))
-    for measure in ("parameters", "filters", "macs"):
-        gone = 1 - getattr(after, measure) / getattr(before, measure)
-        results.write_experiment(f"sparsity_{measure}", np.array(gone))
+    for array, values in sparsities(model, dense, size=size, tasks=tuple(tasks)).items():
+        results.write_experiment(array, values)
+
+
+def sparsities(
+    model: nn.Module, dense: nn.Module, *, size: tuple[int, int], tasks: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """What is gone of a network, as the store's arrays of the experiment's node.
+
+    Args:
+        dense: The unpruned network of the same settings.
+        size: (rows, columns) of the images.
+    """
+    before, after = (count(network, size=size, tasks=tasks) for network in (dense, model))
+    found = {
+        f"sparsity_{measure}": 1 - getattr(after, measure) / getattr(before, measure)
+        for measure in ("parameters", "filters", "macs")
+    }
     old, new = layer_weights(dense), layer_weights(model)
     shared = {name for name in old if owner(name) is None}
-    for part, layers in {
-        "weights": old.keys(),
-        "shared": shared,
-        "branches": old.keys() - shared,
-    }.items():
-        gone = 1 - sum(new[name] for name in layers) / sum(old[name] for name in layers)
-        results.write_experiment(f"sparsity_{part}", np.array(gone))
-    layer_sparsity = np.array([1 - new[name] / old[name] for name in old])
-    results.write_experiment("layer_sparsity", layer_sparsity)
+    parts = {"weights": old.keys(), "shared": shared, "branches": old.keys() - shared}
+    for part, layers in parts.items():
+        kept = sum(new[name] for name in layers) / sum(old[name] for name in layers)
+        found[f"sparsity_{part}"] = 1 - kept
     agreed = agreements(model)
-    results.write_experiment("mask_agreement", np.array([agreed[name] for name in old]))
+    by_layer = {
+        "layer_sparsity": [1 - new[name] / old[name] for name in old],
+        "mask_agreement": [agreed[name] for name in old],
+    }
+    return {name: np.array(value) for name, value in (found | by_layer).items()}
 
 
 def _constant_performance(

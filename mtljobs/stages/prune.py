@@ -60,7 +60,10 @@ def open_pruner(method: Mapping[str, Any] | None) -> Pruner | None:
 
 
 def _batches(dataset: Dataset, size: int, seed: int, device: torch.device) -> Iterator[Batch]:
-    """Training images in an order of their own, once through, as many as are asked for."""
+    """Training images in an order of their own, once through, in whole batches.
+
+    A smaller last batch would weigh more per image where batches are added up.
+    """
     size = min(size, len(dataset))
     keys = EpochBatches(
         count=len(dataset), batch=size, seed=seed, start=0, stop=len(dataset) // size

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,20 @@ def test_truncated_file_is_refused(suffix, saved, tmp_path):
         read_weights(path, sha256=sha256(path))
 
 
+@pytest.mark.parametrize("suffix", ["pth", "pt", "safetensors"])
+def test_file_with_a_changed_byte_is_refused_or_read_and_raises_nothing_else(suffix, tmp_path):
+    path = tmp_path / f"whole.{suffix}"
+    if suffix == "safetensors":
+        save_file(STATE, path)
+    else:
+        torch.save(STATE, path, _use_new_zipfile_serialization=suffix == "pth")
+    whole = path.read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 100)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x83]) + whole[place + 1 :])
+        with suppress(WeightsError):
+            read_weights(path, sha256=sha256(path))
+
+
 def test_pickled_code_is_refused_and_does_not_run(saved, tmp_path):
     path = saved({"weight": Payload(tmp_path / "ran")})
     with pytest.raises(WeightsError, match="Whole pickled models are not read"):
@@ -84,7 +99,12 @@ def test_pickled_code_is_refused_and_does_not_run(saved, tmp_path):
 @pytest.mark.parametrize(
     ("value", "found"),
     [
-        ({"state_dict": STATE, "epoch": 3}, "a dict with the keys state_dict, epoch"),
+        ({"state_dict": STATE, "epoch": 3}, "a dict with no plain tensor under state_dict, epoch"),
+        (
+            {**STATE, "empty": torch.empty(1, device="meta")},
+            "a dict with no plain tensor under empty",
+        ),
+        ({7: torch.zeros(1)}, "a dict with no plain tensor under 7"),
         ([torch.zeros(1)], "a list"),
     ],
 )

@@ -124,6 +124,14 @@ def test_nominal_keep_ratio_misses_the_sparsity_as_the_released_code_does() -> N
     assert gone(cut(TwoTasks(), sparsity=0.5, keep_ratio="nominal")) == 0.25
 
 
+def test_nominal_keep_ratio_loses_no_weight_to_rounding() -> None:
+    model = nn.Module()
+    model.tasks = ("depth",)
+    model.shared = nn.Conv2d(10, 1, 1)
+    cut(model, sparsity=0.9, keep_ratio="nominal", score="magnitude")
+    assert gone(model) == 0.9
+
+
 def test_tasks_that_agree_fully_say_so() -> None:
     model = TwoTasks()
     model.branches["normals"].weight.data = model.branches["depth"].weight.data.clone()

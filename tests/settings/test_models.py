@@ -94,3 +94,10 @@ def test_misspelt_layer_of_deeplab_is_answered_with_the_nearest():
 def test_sum_of_a_weights_file_is_64_hex_digits(sum_):
     with pytest.raises(ValidationError):
         WeightsFile(sha256=sum_)
+
+
+def test_pretrained_backbone_of_another_width_is_refused_before_anything_is_trained():
+    weights = WeightsFile(sha256="0" * 64)
+    assert DeepLabResNet(name="deeplab_resnet", backbone=weights).backbone == weights
+    with pytest.raises(ValidationError, match=r"has one width: .* received 0\.5"):
+        DeepLabResNet(name="deeplab_resnet", backbone=weights, width=0.5)
