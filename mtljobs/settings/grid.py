@@ -82,6 +82,16 @@ class Experiment:
             )
         return value
 
+    @field_validator("init")
+    @classmethod
+    def _one_beginning(cls, value: WeightsFile | None, info: ValidationInfo) -> WeightsFile | None:
+        if value is not None and getattr(info.data.get("model"), "backbone", None) is not None:
+            raise ValueError(
+                "a network begins with all weights of init or with those of model.backbone; "
+                "received both"
+            )
+        return value
+
 
 def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
     twice = sorted({str(value) for value in values if values.count(value) > 1})

@@ -135,3 +135,10 @@ class TestWeights:
 
     def test_weight_of_nothing_is_refused(self):
         assert "greater than 0" in refusal(weighting={"name": "fixed", "weights": {"depth": 0.0}})
+
+
+def test_network_does_not_begin_twice():
+    file = {"file": "mine.safetensors", "sha256": "0" * 64}
+    model = {"name": "deeplab_resnet"}
+    assert experiment(model=model, init=file).init is not None
+    assert "received both" in refusal(model={**model, "backbone": file}, init=file)
