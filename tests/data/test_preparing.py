@@ -43,6 +43,11 @@ def files_of(workspace, *, but=("parts.json",)):
     }
 
 
+def end_at_once(*_):
+    """What the kernel does to a process when memory runs out."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 @pytest.fixture
 def small_parts(monkeypatch):
     monkeypatch.setattr(preparing, "PART_IMAGES", 2)
@@ -252,6 +257,14 @@ class TestResuming:
         shutil.rmtree(workspace.data)
         prepared("nyuv2", nyuv2_mtan.root, jobs=2)
         assert files_of(workspace) == one
+
+    def test_killed_process_is_told_in_words_and_leaves_nothing(
+        self, prepared, workspace, nyuv2_mtan, small_parts, monkeypatch
+    ):
+        monkeypatch.setattr(writing, "write_job", end_at_once)
+        with pytest.raises(UserError, match="fewer --jobs"):
+            prepared("nyuv2", nyuv2_mtan.root, jobs=2)
+        assert files_of(workspace) == {}
 
     def test_damaged_part_is_made_again(self, prepared, workspace, nyuv2_mtan):
         prepared("nyuv2", nyuv2_mtan.root)
