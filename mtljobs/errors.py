@@ -83,8 +83,9 @@ def full_disk_advice(error: BaseException) -> str | None:
         return None
     place = f" for {error.filename}" if error.filename else ""
     return (
-        f"{error.strerror}{place}: make room where the workspace lies, or raise its quota, and "
-        "run `mtljobs resume`. It goes on from the last checkpoint; what is finished stays."
+        f"{error.strerror}{place}: make room where the workspace lies, or raise its quota; then "
+        "`mtljobs resume` takes a run up from its last checkpoints, and any other command goes on "
+        "when it is given again. What is finished stays."
     )
 
 

@@ -44,18 +44,18 @@ class Augmentation:
             draw: A large random number for a purpose, the same whenever it is asked.
         """
         scale = self.scales[draw("scale") % len(self.scales)]
+        mirror = self.flip and draw("flip") % 2 == 1
         if scale > 1:
             exact = self.zoom == "exact"
             grows = exact and self.depth_unit == "disparity"
-            sample = zoom_in(
+            return zoom_in(
                 sample,
                 _draw_window(sample["image"].shape[-2:], scale, draw),
                 depth_factor=scale if grows else 1 / scale,
                 exact=exact,
+                mirror=mirror,
             )
-        if self.flip and draw("flip") % 2:
-            sample = flip(sample)
-        return sample
+        return flip(sample) if mirror else sample
 
 
 def flip(sample: Sample) -> Sample:
@@ -66,7 +66,9 @@ def flip(sample: Sample) -> Sample:
     return mirrored
 
 
-def zoom_in(sample: Sample, window: Window, *, depth_factor: float, exact: bool) -> Sample:
+def zoom_in(
+    sample: Sample, window: Window, *, depth_factor: float, exact: bool, mirror: bool = False
+) -> Sample:
     """A window of the sample, as large as the sample was.
 
     Image and normals are interpolated, with the window's outer pixels on the sample's; labels and
@@ -79,12 +81,16 @@ def zoom_in(sample: Sample, window: Window, *, depth_factor: float, exact: bool)
             not aligned, and normals between different ones are short, invalid ones among them.
     """
     size = sample["image"].shape[-2:]
-    cropped = {name: values[(..., *window)] for name, values in sample.items()}
+    cropped = {
+        name: np.ascontiguousarray(values[(..., *window)]) for name, values in sample.items()
+    }
     positions = tuple(map(_positions, cropped["image"].shape[-2:], size))
     if exact:
         picks = tuple((position + 0.5).astype(int) for position in positions)
     else:
         picks = tuple(map(_cells, cropped["image"].shape[-2:], size))
+    if mirror:
+        positions, picks = ((rows, columns[::-1]) for rows, columns in (positions, picks))
     zoomed = {
         name: _interpolate(values, positions)
         if name in {"image", "normals"}
@@ -97,6 +103,8 @@ def zoom_in(sample: Sample, window: Window, *, depth_factor: float, exact: bool)
         valid = _pick((cropped["normals"] != 0).any(axis=0), picks)
         # Invalid ones are 0: they shorten a sum, and do not turn it.
         zoomed["normals"] = _normalise(zoomed["normals"], valid)
+    if mirror and "normals" in zoomed:
+        zoomed["normals"][0] *= -1
     return zoomed
 
 
@@ -156,4 +164,5 @@ def _normalise(
     """Normals at length 1 where valid, 0 elsewhere and where opposite ones cancelled out."""
     length = np.sqrt(np.einsum("crk,crk->rk", normals, normals))
     share = np.divide(1, length, out=np.zeros_like(length), where=valid & (length > 1e-6))
-    return np.asarray(normals * share)
+    normals *= share
+    return normals

@@ -74,7 +74,8 @@ def draw(sample: Sample, info: DatasetInfo, *, title: str) -> Figure:
         elif name == "segmentation":
             _draw_labels(axes, values, info.class_names)
         elif name == "depth":
-            _draw_depth(figure, axes, values[0], info.depth_unit)
+            axes.set_title(f"depth ({info.depth_unit})")
+            _draw_depth(figure, axes, values[0])
         else:
             _draw_normals(axes, values)
     return figure
@@ -96,12 +97,10 @@ def _class_colours(count: int) -> np.ndarray:
     return np.vstack([np.concatenate(shades)[:count], np.zeros((1, 3))])
 
 
-def _draw_depth(figure: Figure, axes: Axes, depth: np.ndarray, unit: str) -> None:
+def _draw_depth(figure: Figure, axes: Axes, depth: np.ndarray) -> None:
     colours = colormaps["viridis"].with_extremes(bad="black")
     shown = axes.imshow(np.where(depth == 0, np.nan, depth), cmap=colours)
-    figure.colorbar(
-        shown, cax=axes.inset_axes((0.1, -0.1, 0.8, 0.05)), orientation="horizontal", label=unit
-    )
+    figure.colorbar(shown, cax=axes.inset_axes((0.1, -0.1, 0.8, 0.05)), orientation="horizontal")
 
 
 def _draw_normals(axes: Axes, normals: np.ndarray) -> None:

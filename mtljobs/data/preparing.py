@@ -7,21 +7,20 @@ again, `prepare` goes on after the last finished part and ends with the same byt
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mtljobs.contracts import DatasetInfo, Progress
+from mtljobs.data.exclusive import only_one
 from mtljobs.data.parts import Part
 from mtljobs.data.sources.layouts import find_layout, open_source
 from mtljobs.data.sources.source import Contents, Source
 from mtljobs.data.validation import cut_validation
 from mtljobs.data.writing import PartJob, PartRecord, run_jobs
 from mtljobs.errors import CorruptionError, DataError, UserError
-from mtljobs.ledger.claims import acquire
-from mtljobs.ledger.files import read_json, remove_tree, replace_file, to_json
+from mtljobs.ledger.files import read_json, replace_file, to_json
 from mtljobs.ledger.paths import Workspace, create_folder
 from mtljobs.plan.datasets import info_path, prepared_before, write_info
 from mtljobs.settings.base import digest
@@ -78,17 +77,17 @@ def prepare(
     source = open_source(data_set, root, layout)
     native = _native_size(source, root)
     folder = info_path(workspace, dataset_id).parent
-    before = prepared_before(workspace, dataset_id, data_set)
-    if validation is None:
-        validation = before.description["validation"] if before else VALIDATION
-    splits = _with_validation(source.contents, validation)
-    old_sizes = map(parse_size, before.description["sizes"]) if before else ()
-    parts = [
-        job
-        for size in sorted({*old_sizes, *(sizes or [native])})
-        for job in _cut_into_parts(data_set, root, source, size=size)
-    ]
-    with _only_one(folder):
+    with only_one(folder):  # what was prepared before is read here, or another may add to it
+        before = prepared_before(workspace, dataset_id, data_set)
+        if validation is None:
+            validation = before.description["validation"] if before else VALIDATION
+        splits = _with_validation(source.contents, validation)
+        old_sizes = map(parse_size, before.description["sizes"]) if before else ()
+        parts = [
+            job
+            for size in sorted({*old_sizes, *(sizes or [native])})
+            for job in _cut_into_parts(data_set, root, source, size=size)
+        ]
         done = _write_missing(folder, parts, jobs=jobs, progress=progress)
         info = _describe(
             source.contents,
@@ -162,24 +161,6 @@ def _file_states(source: Source, images: Sequence[str]) -> list[list[Any]]:
             raise DataError(f"{path} cannot be read ({error.strerror}).") from error
         states.append([str(path), state.st_size, state.st_mtime_ns])
     return states
-
-
-@contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Keep a second `prepare` of the same data set out; leave nothing half-written behind."""
-    claims = folder / "claims"
-    claim = acquire(claims)
-    if claim is None:
-        raise UserError(f"another process is preparing {folder}: wait for it, or stop it first.")
-    remove_tree(folder / "aside")  # what a killed one left
-    try:
-        yield
-    finally:
-        remove_tree(folder / "aside")
-        claim.release()
-        remove_tree(claims)
-        with contextlib.suppress(OSError):
-            folder.rmdir()  # nothing was finished
 
 
 def _write_missing(

@@ -8,6 +8,7 @@ import secrets
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from mtljobs.data.parts import write_part
 from mtljobs.data.resizing import resize
 from mtljobs.data.sources.layouts import open_source
 from mtljobs.data.sources.source import Source, read_sample
+from mtljobs.errors import UserError
 from mtljobs.settings.sizes import size_name
 
 NORMALS_REACH = 5
@@ -65,6 +67,7 @@ def run_jobs(
 
     Raises:
         DataError: An image cannot be read; no further part is begun.
+        UserError: A process was killed.
     """
     _opened.cache_clear()  # the files may have changed since
     if processes == 1 or len(jobs) < 2:
@@ -80,6 +83,11 @@ def run_jobs(
         try:
             for future in as_completed(running):
                 yield running[future], *future.result()
+        except BrokenProcessPool as error:
+            raise UserError(
+                f"one of {processes} processes was killed while it read images, most likely as "
+                "memory ran out: start again with fewer --jobs. What is finished stays."
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 

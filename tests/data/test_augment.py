@@ -167,3 +167,15 @@ class TestAugmentation:
                 assert values.flags.c_contiguous
         for name, values in untouched.items():
             np.testing.assert_array_equal(sample[name], values)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_zoom_that_mirrors_too_gives_what_one_after_the_other_gives(exact):
+    window = slice(1, 8), slice(2, 11)
+    sample = sample_of(9, 12)
+    one, other = (
+        zoom_in(sample, window, depth_factor=0.5, exact=exact, mirror=mirror)
+        for mirror in (False, True)
+    )
+    for name, values in flip(one).items():
+        np.testing.assert_array_equal(other[name], values)

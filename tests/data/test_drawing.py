@@ -34,7 +34,7 @@ def test_classes_that_are_there_and_no_others_are_in_the_legend():
     sample = build(rooms, info=info, split="train", root=None)[0]
     figure = draw(sample, info, title="a room")
     panels = {axes.get_title(): axes for axes in figure.axes if axes.get_title()}
-    assert list(panels) == ["image", "segmentation", "depth", "normals"]
+    assert list(panels) == ["image", "segmentation", "depth (m)", "normals"]
     present = np.unique(sample["segmentation"])
     assert texts(panels["segmentation"]) == [info.class_names[k] for k in present if k >= 0]
 

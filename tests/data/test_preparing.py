@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 import signal
@@ -11,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from mtljobs.data import preparing, writing
+from mtljobs.data import exclusive, preparing, writing
 from mtljobs.data.parts import Part
 from mtljobs.data.sources.layouts import open_source
 from mtljobs.errors import DataError, GridError, UserError
@@ -40,6 +41,11 @@ def files_of(workspace, *, but=("parts.json",)):
         for path in sorted(workspace.data.rglob("*"))
         if path.is_file() and path.name not in but
     }
+
+
+def end_at_once(*_):
+    """What the kernel does to a process when memory runs out."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.fixture
@@ -252,6 +258,14 @@ class TestResuming:
         prepared("nyuv2", nyuv2_mtan.root, jobs=2)
         assert files_of(workspace) == one
 
+    def test_killed_process_is_told_in_words_and_leaves_nothing(
+        self, prepared, workspace, nyuv2_mtan, small_parts, monkeypatch
+    ):
+        monkeypatch.setattr(writing, "write_job", end_at_once)
+        with pytest.raises(UserError, match="fewer --jobs"):
+            prepared("nyuv2", nyuv2_mtan.root, jobs=2)
+        assert files_of(workspace) == {}
+
     def test_damaged_part_is_made_again(self, prepared, workspace, nyuv2_mtan):
         prepared("nyuv2", nyuv2_mtan.root)
         whole = files_of(workspace)
@@ -277,6 +291,39 @@ class TestResuming:
             prepared("nyuv2", nyuv2_mtan.root)
         claim.release()
         prepared("nyuv2", nyuv2_mtan.root)
+        assert not (workspace.data / "nyuv2/claims").exists()
+
+    def test_it_gives_signs_of_life_while_a_part_is_written(
+        self, prepared, workspace, nyuv2_mtan, monkeypatch
+    ):
+        monkeypatch.setattr(exclusive, "RENEW_S", 0.01)
+
+        def wait_for_sign(*_):
+            claim = workspace.data / "nyuv2/claims/1.json"
+            os.utime(claim, (0, 0))
+            deadline = time.monotonic() + 10
+            while claim.stat().st_mtime == 0:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+
+        prepared("nyuv2", nyuv2_mtan.root, progress=wait_for_sign)
+
+    def test_claim_of_a_successor_stays(self, prepared, workspace, nyuv2_mtan):
+        successor = workspace.data / "nyuv2/claims/2.json"
+        prepared("nyuv2", nyuv2_mtan.root, progress=lambda *_: successor.write_text("{}"))
+        assert successor.exists()
+
+    def test_size_that_another_one_has_just_added_is_kept(
+        self, prepared, workspace, nyuv2_mtan, monkeypatch
+    ):
+        def add_size_first(folder):
+            monkeypatch.setattr(exclusive, "acquire", acquire)
+            prepared("nyuv2", nyuv2_mtan.root, sizes=[(6, 8)])
+            return acquire(folder)
+
+        monkeypatch.setattr(exclusive, "acquire", add_size_first)
+        info = prepared("nyuv2", nyuv2_mtan.root, sizes=[NATIVE])
+        assert info.description["sizes"].keys() == {"6x8", "12x16"}
 
 
 class TestDamage:
