@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mtljobs.contracts import (
+    MASK_AGREEMENT,
     Batch,
     Dataset,
     Progress,
@@ -22,7 +23,7 @@ from mtljobs.contracts import (
 )
 from mtljobs.data.augment import Augmentation
 from mtljobs.errors import DataError, StopRequested
-from mtljobs.training.checkpoint import load_checkpoint, save_checkpoint
+from mtljobs.training.checkpoint import load_checkpoint, named_tensors, save_checkpoint
 from mtljobs.training.history import Entry, History, diverged
 from mtljobs.training.loading import load_batches
 from mtljobs.training.order import EpochBatches, EpochSamples
@@ -136,7 +137,8 @@ class Trainer:
     ) -> list[Entry]:
         """Train to the end.
 
-        No checkpoint ever holds weights that are not finite, or comes after a loss that was not.
+        No checkpoint ever holds numbers of the network or of a hook that are not finite, or comes
+        after a loss that was not.
 
         Args:
             checkpoint: Read first where it exists, replaced as the training goes on.
@@ -241,13 +243,17 @@ class Trainer:
         """Replace the checkpoint, by none that is not good.
 
         Raises:
-            DivergedError: The last loss, or a weight, is not finite.
+            DivergedError: The last loss, or a number of the network or of a hook, is not finite.
         """
         self.history.settle()
-        for name, weight in self.model.named_parameters():
-            if not weight.isfinite().all():
-                raise diverged(f"{name} is not finite after iteration {self.iteration}")
-        save_checkpoint(checkpoint, self._state())
+        state = self._state()
+        hooks = zip(self.hooks, state["hooks"], strict=True)
+        for owned in (state["model"], *({type(hook).__name__: own} for hook, own in hooks)):
+            for name, values in named_tensors(owned):
+                # An agreement that was never measured is NaN.
+                if not name.endswith(MASK_AGREEMENT) and not values.isfinite().all():
+                    raise diverged(f"{name} is not finite after iteration {self.iteration}")
+        save_checkpoint(checkpoint, state)
 
     def _state(self) -> dict[str, Any]:
         return {
