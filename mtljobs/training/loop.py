@@ -100,6 +100,7 @@ class Trainer:
         self.decay_every = decay_every
         self.decay_factor = decay_factor
         self.model = model
+        self.device = next(model.parameters()).device
         self.tasks = tasks
         self.weighting = weighting
         self.hooks: tuple[TrainingHook, ...] = (*hooks, weighting)
@@ -236,8 +237,7 @@ class Trainer:
             start=self.iteration,
             stop=self.iterations,
         )
-        device = next(self.model.parameters()).device
-        return load_batches(self.samples, batches, workers=workers, device=device, stop=stop)
+        return load_batches(self.samples, batches, workers=workers, device=self.device, stop=stop)
 
     def _save(self, checkpoint: Path) -> None:
         """Replace the checkpoint, by none that is not good.
@@ -263,7 +263,10 @@ class Trainer:
             "precision": self.precision.state_dict(),
             "hooks": [hook.state_dict() for hook in self.hooks],
             "generator": torch.get_rng_state(),
-            "device_generators": torch.cuda.get_rng_state_all(),
+            # Of this device alone: a resume may find fewer others.
+            "device_generator": torch.cuda.get_rng_state(self.device)
+            if self.device.type == "cuda"
+            else None,
             "history": self.history.state_dict(),
             "validation": self.validation.state_dict(),
         }
@@ -276,7 +279,8 @@ class Trainer:
         for hook, values in zip(self.hooks, state["hooks"], strict=True):
             hook.load_state_dict(values)
         torch.set_rng_state(state["generator"])
-        torch.cuda.set_rng_state_all(state["device_generators"])
+        if self.device.type == "cuda" and state["device_generator"] is not None:
+            torch.cuda.set_rng_state(state["device_generator"], self.device)
         self.history.load_state_dict(state["history"])
         self.validation.load_state_dict(state["validation"])
 
