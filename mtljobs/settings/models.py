@@ -7,7 +7,7 @@ from dataclasses import field
 from difflib import get_close_matches
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from mtljobs.contracts import ChannelGroup
@@ -126,6 +126,15 @@ class DeepLabResNet:
     width: Annotated[float, Field(gt=0, le=1)] = 1.0
     backbone: WeightsFile | None = None
     input_scaling: Literal["centred", "standardised"] | None = None
+
+    @model_validator(mode="after")
+    def _backbone_fits(self) -> DeepLabResNet:
+        if self.backbone is not None and self.width != 1:
+            raise ValueError(
+                f"backbone weights fit a width of 1 alone, received {self.width:g}: leave out "
+                "width, or backbone"
+            )
+        return self
 
     def channel_groups(self, tasks: tuple[str, ...]) -> tuple[ChannelGroup, ...]:
         """The prunable channel groups, in the order of the module; outputs keep their width."""

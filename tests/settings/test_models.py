@@ -94,3 +94,10 @@ def test_misspelt_layer_of_deeplab_is_answered_with_the_nearest():
 def test_sum_of_a_weights_file_is_64_hex_digits(sum_):
     with pytest.raises(ValidationError):
         WeightsFile(sha256=sum_)
+
+
+def test_backbone_asks_for_the_whole_width_before_anything_is_planned():
+    weights = WeightsFile(sha256="5" * 64)
+    assert DeepLabResNet(name="deeplab_resnet", backbone=weights).width == 1
+    with pytest.raises(ValidationError, match=r"fit a width of 1 alone, received 0\.5"):
+        DeepLabResNet(name="deeplab_resnet", backbone=weights, width=0.5)
