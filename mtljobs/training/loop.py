@@ -243,16 +243,17 @@ class Trainer:
         """Replace the checkpoint, by none that is not good.
 
         Raises:
-            DivergedError: The last loss, or a number of the network or of a hook, is not finite.
+            DivergedError: A loss, weight or other state is not finite, or no step is taken.
         """
         self.history.settle()
+        self.precision.require_steps()
         state = self._state()
-        hooks = zip(self.hooks, state["hooks"], strict=True)
-        for owned in (state["model"], *({type(hook).__name__: own} for hook, own in hooks)):
-            for name, values in named_tensors(owned):
-                # An agreement that was never measured is NaN.
-                if not name.endswith(MASK_AGREEMENT) and not values.isfinite().all():
-                    raise diverged(f"{name} is not finite after iteration {self.iteration}")
+        hooks = (type(hook).__name__ for hook in self.hooks)
+        owned = {**state["model"], **dict(zip(hooks, state["hooks"], strict=True))}
+        for name, values in named_tensors(owned):
+            # An agreement that was never measured is NaN.
+            if not name.endswith(MASK_AGREEMENT) and not values.isfinite().all():
+                raise diverged(f"{name} is not finite after iteration {self.iteration}")
         save_checkpoint(checkpoint, state)
 
     def _state(self) -> dict[str, Any]:

@@ -90,3 +90,12 @@ def test_network_that_only_fails_in_evaluation_is_found_by_its_validation(make_t
     trainer.model.shared[1].running_var.fill_(-100.0)  # used by no training step
     with pytest.raises(DivergedError, match="the validation loss of depth is nan, of normals is"):
         run(trainer)
+
+
+def test_float16_that_takes_no_step_any_more_ends_no_training(make_trainer, run, tmp_path):
+    trainer = make_trainer(autocast="float16", iterations=45)
+    # The loss is finite, and its gradient never is.
+    trainer.model.heads["depth"].weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(DivergedError, match="overflow float16 even at a loss scale of"):
+        run(trainer)
+    assert load_checkpoint(tmp_path / "checkpoint") is None
