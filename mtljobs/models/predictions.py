@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-_EPSILON = 1e-12
-"""Added to the length of a predicted normal before dividing by it."""
 
 
 def require_branches(tasks: Sequence[str], built_for: Sequence[str]) -> None:
@@ -30,10 +28,12 @@ def normalise_normals(
 ) -> dict[str, Float[Tensor, "image _ row column"]]:
     """The predictions with normals, where there are any, divided by their length.
 
-    A normal of length 0 stays 0, with a finite gradient.
+    A normal of length 0 stays 0, with the gradient 0: one over a small number in its place would
+    overflow float16, step after step. Lengths are taken in float32 at least.
     """
     if "normals" not in predictions:
         return predictions
     normals = predictions["normals"]
+    normals = normals.to(torch.promote_types(normals.dtype, torch.float32))
     lengths = torch.linalg.vector_norm(normals, dim=1, keepdim=True)
-    return {**predictions, "normals": normals / (lengths + _EPSILON)}
+    return {**predictions, "normals": normals / lengths.masked_fill(lengths == 0, math.inf)}

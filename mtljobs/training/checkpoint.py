@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mtljobs.ledger.files import replace_file
 
@@ -48,3 +50,12 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
         return None
     state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     return state
+
+
+def named_tensors(state: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of a state of nested dicts and lists, with its dotted name."""
+    if isinstance(state, Tensor):
+        yield name, state
+    elif isinstance(state, (Mapping, list, tuple)):
+        for key, value in state.items() if isinstance(state, Mapping) else enumerate(state):
+            yield from named_tensors(value, f"{name}.{key}" if name else str(key))

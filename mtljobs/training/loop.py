@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mtljobs.contracts import (
+    MASK_AGREEMENT,
     Batch,
     Dataset,
     Progress,
@@ -22,7 +23,7 @@ from mtljobs.contracts import (
 )
 from mtljobs.data.augment import Augmentation
 from mtljobs.errors import DataError, StopRequested
-from mtljobs.training.checkpoint import load_checkpoint, save_checkpoint
+from mtljobs.training.checkpoint import load_checkpoint, named_tensors, save_checkpoint
 from mtljobs.training.history import Entry, History, diverged
 from mtljobs.training.loading import load_batches
 from mtljobs.training.order import EpochBatches, EpochSamples
@@ -99,6 +100,7 @@ class Trainer:
         self.decay_every = decay_every
         self.decay_factor = decay_factor
         self.model = model
+        self.device = next(model.parameters()).device
         self.tasks = tasks
         self.weighting = weighting
         self.hooks: tuple[TrainingHook, ...] = (*hooks, weighting)
@@ -136,7 +138,8 @@ class Trainer:
     ) -> list[Entry]:
         """Train to the end.
 
-        No checkpoint ever holds weights that are not finite, or comes after a loss that was not.
+        No checkpoint ever holds numbers of the network or of a hook that are not finite, or comes
+        after a loss that was not.
 
         Args:
             checkpoint: Read first where it exists, replaced as the training goes on.
@@ -234,20 +237,24 @@ class Trainer:
             start=self.iteration,
             stop=self.iterations,
         )
-        device = next(self.model.parameters()).device
-        return load_batches(self.samples, batches, workers=workers, device=device, stop=stop)
+        return load_batches(self.samples, batches, workers=workers, device=self.device, stop=stop)
 
     def _save(self, checkpoint: Path) -> None:
         """Replace the checkpoint, by none that is not good.
 
         Raises:
-            DivergedError: The last loss, or a weight, is not finite.
+            DivergedError: A loss, weight or other state is not finite, or no step is taken.
         """
         self.history.settle()
-        for name, weight in self.model.named_parameters():
-            if not weight.isfinite().all():
+        self.precision.require_steps()
+        state = self._state()
+        hooks = (type(hook).__name__ for hook in self.hooks)
+        owned = {**state["model"], **dict(zip(hooks, state["hooks"], strict=True))}
+        for name, values in named_tensors(owned):
+            # An agreement that was never measured is NaN.
+            if not name.endswith(MASK_AGREEMENT) and not values.isfinite().all():
                 raise diverged(f"{name} is not finite after iteration {self.iteration}")
-        save_checkpoint(checkpoint, self._state())
+        save_checkpoint(checkpoint, state)
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -257,7 +264,10 @@ class Trainer:
             "precision": self.precision.state_dict(),
             "hooks": [hook.state_dict() for hook in self.hooks],
             "generator": torch.get_rng_state(),
-            "device_generators": torch.cuda.get_rng_state_all(),
+            # Of this device alone: a resume may find fewer others.
+            "device_generator": torch.cuda.get_rng_state(self.device)
+            if self.device.type == "cuda"
+            else None,
             "history": self.history.state_dict(),
             "validation": self.validation.state_dict(),
         }
@@ -270,7 +280,8 @@ class Trainer:
         for hook, values in zip(self.hooks, state["hooks"], strict=True):
             hook.load_state_dict(values)
         torch.set_rng_state(state["generator"])
-        torch.cuda.set_rng_state_all(state["device_generators"])
+        if self.device.type == "cuda" and state["device_generator"] is not None:
+            torch.cuda.set_rng_state(state["device_generator"], self.device)
         self.history.load_state_dict(state["history"])
         self.validation.load_state_dict(state["validation"])
 

@@ -9,6 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mtljobs.training.history import diverged
+
+LOWEST_SCALE = 2.0**-24
+"""The smallest float16 above 0. A scale begins at 2^16, and each overflow halves it."""
+
 
 class Precision:
     """Forward passes in a narrower format, with everything else in float32.
@@ -51,6 +56,19 @@ class Precision:
         """Move the optimiser, unless a gradient overflowed the format."""
         self._scaler.step(optimiser)
         self._scaler.update()
+
+    def require_steps(self) -> None:
+        """Refuse to go on, or to end, where no step is taken any more.
+
+        Raises:
+            DivergedError: Gradients overflow float16 at a scale at which others would vanish.
+        """
+        scale = self._scaler.get_scale()
+        if scale < LOWEST_SCALE:
+            raise diverged(
+                f"step after step is left out, as gradients overflow float16 even at a loss scale "
+                f"of {scale:.1g}"
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """The loss scale; empty where there is none."""

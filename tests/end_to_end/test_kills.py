@@ -33,8 +33,21 @@ def test_pipeline_killed_at_random_moments_leaves_the_bytes_of_an_undisturbed_ru
     assert stages == {"segment", "train", "prune", "evaluate", "explain", "reduce"}
     stores = [tmp_path / name / "smoke" / "store.zarr" for name in ("quiet", "killed")]
     assert_same_tree(*stores)
+    networks, again = (networks_of(tmp_path / name) for name in ("quiet", "killed"))
+    assert len(networks) == 7  # of two trainings, a cut and a tuning; a cut has no history
+    assert networks == again
     for left in ("committed", "staging", "work"):
         assert not list((tmp_path / "killed" / "smoke" / left).glob("*")), left
+
+
+def networks_of(workspace: Path) -> dict[Path, bytes]:
+    """Weights of every network, and history of every training."""
+    folder = workspace / "shared" / "networks"
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for name in ("weights.safetensors", "training.jsonl")
+        for path in folder.glob(f"*/{name}")
+    }
 
 
 def assert_same_tree(first: Path, second: Path) -> None:

@@ -60,8 +60,42 @@ def test_stop_does_not_save_weights_that_are_not_finite(make_trainer, run, stop_
     assert load_checkpoint(tmp_path / "checkpoint")["iteration"] == 3
 
 
+def test_statistics_that_are_not_finite_end_no_training(make_trainer, run, tmp_path):
+    # As from FAMO's second pass over the last batch, which no loss of the history tells of.
+    class SecondPass(Poison):
+        def after_step(self, model, step):
+            if step.iteration + 1 == self.after:
+                model.shared[1].running_var.fill_(float("inf"))
+
+    with pytest.raises(DivergedError, match=r"shared\.1\.running_var is not finite after .* 9"):
+        run(make_trainer(hooks=(SecondPass(after=9),)))
+    assert load_checkpoint(tmp_path / "checkpoint") is None
+
+
+def test_checkpoint_holds_no_hook_that_is_not_finite(make_trainer, run, stop_after, tmp_path):
+    class Learned(Poison):
+        def after_step(self, model, step):
+            pass
+
+        def state_dict(self):
+            return {"adam": {"state": [{"logits": torch.tensor([0.0, float("nan")])}]}}
+
+    with pytest.raises(DivergedError, match=r"Learned\.adam\.state\.0\.logits is not finite"):
+        run(make_trainer(hooks=(Learned(after=0),)), stop=stop_after(2))
+    assert load_checkpoint(tmp_path / "checkpoint") is None
+
+
 def test_network_that_only_fails_in_evaluation_is_found_by_its_validation(make_trainer, run):
     trainer = make_trainer(validate_every=2)
     trainer.model.shared[1].running_var.fill_(-100.0)  # used by no training step
     with pytest.raises(DivergedError, match="the validation loss of depth is nan, of normals is"):
         run(trainer)
+
+
+def test_float16_that_takes_no_step_any_more_ends_no_training(make_trainer, run, tmp_path):
+    trainer = make_trainer(autocast="float16", iterations=45)
+    # The loss is finite, and its gradient never is.
+    trainer.model.heads["depth"].weight.register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(DivergedError, match="overflow float16 even at a loss scale of"):
+        run(trainer)
+    assert load_checkpoint(tmp_path / "checkpoint") is None

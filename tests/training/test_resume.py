@@ -82,3 +82,16 @@ def test_learning_rate_halves_every_decay_and_starts_there_after_a_resume(make_t
     for trainer.iteration in (0, 2, 3, 8):
         rates.append(trainer._rate())
     np.testing.assert_allclose(rates, [1e-2, 1e-2, 5e-3, 2.5e-3])
+
+
+def test_training_leaves_the_generators_of_other_devices_alone(
+    make_trainer, run_in_pieces, monkeypatch
+):
+    # Those of two GPUs cannot be taken up where a resume sees one, or none.
+    def refuse(*_):
+        raise AssertionError("asked for the generators of all devices")
+
+    monkeypatch.setattr(torch.cuda, "get_rng_state_all", refuse)
+    monkeypatch.setattr(torch.cuda, "set_rng_state_all", refuse)
+    resumed, history = run_in_pieces(2)
+    assert resumed.iteration == len(history) == 9
