@@ -119,7 +119,8 @@ def check(
     if as_json:
         print_json({"problems": found})
     else:
-        console.print(f"{len(found)} problems in {root}" if found else f"{root} is as it should be")
+        count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
+        console.print(f"{count} in {root}" if found else f"{root} is as it should be")
     raise typer.Exit(UserError.exit_code if found else 0)
 
 

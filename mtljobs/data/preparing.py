@@ -66,7 +66,8 @@ def prepare(
 
     Raises:
         DataError: A file is not what it should be.
-        UserError: The id is another data set's, or somebody else is preparing it.
+        UserError: The id is another data set's, somebody else is preparing it, or a size is larger
+            than the files' own.
     """
     if not re.fullmatch(IDENTIFIER, dataset_id):
         raise UserError(
@@ -76,6 +77,7 @@ def prepare(
     layout = find_layout(data_set, root, layout)
     source = open_source(data_set, root, layout)
     native = _native_size(source, root)
+    _refuse_enlarging(sizes, native)
     folder = info_path(workspace, dataset_id).parent
     with only_one(folder):  # what was prepared before is read here, or another may add to it
         before = prepared_before(workspace, dataset_id, data_set)
@@ -100,6 +102,15 @@ def prepare(
         write_info(workspace, info)
         _remove_others(folder, done)
     return info
+
+
+def _refuse_enlarging(sizes: Sequence[tuple[int, int]], native: tuple[int, int]) -> None:
+    for size in sizes:
+        if size[0] > native[0] or size[1] > native[1]:
+            raise UserError(
+                f"--size {size_name(size)} is larger than the images, which have "
+                f"{size_name(native)}: enlarged, they would show no more. Ask for a smaller size."
+            )
 
 
 def _native_size(source: Source, root: Path) -> tuple[int, int]:

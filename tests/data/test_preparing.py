@@ -107,6 +107,12 @@ class TestSamples:
         np.testing.assert_array_equal(sample["depth"][0], expected)
         assert sample["image"].std() < 0.75 * (nyuv2_adashare.values["img"][1] / 255).std()
 
+    @pytest.mark.parametrize("size", [(13, 16), (12, 17), (99_999, 99_999)])
+    def test_size_larger_than_the_images_is_refused(self, prepared, workspace, nyuv2_mtan, size):
+        with pytest.raises(UserError, match=r"larger than the images, which have 12x16"):
+            prepared("nyuv2", nyuv2_mtan.root, sizes=[size])
+        assert list(workspace.data.glob("*")) == []
+
     def test_set_survives_the_way_to_a_loader_process(self, prepared, workspace, nyuv2_mtan):
         prepared("nyuv2", nyuv2_mtan.root)
         dataset = opened(nyuv2(classes=13), workspace)
