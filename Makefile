@@ -5,10 +5,9 @@
 .SUFFIXES:
 
 # Two processes of one thread fill a small machine, and no sum depends on how many cores there are.
-# Files in their own order: sorted by how many tests they have, as xdist would, the slowest come last.
 test test-light check: export OMP_NUM_THREADS = 1
 test test-light check: export MKL_NUM_THREADS = 1
-IN_PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+IN_PARALLEL := --numprocesses 2 --dist loadfile
 # Pythons besides .venv's own, and the rooms that a login node has: their tests need no torch.
 LIGHT_PYTHONS := 3.12 3.13
 LIGHT_TESTS = $(wildcard $(addprefix tests/,light contracts/test_settings.py \

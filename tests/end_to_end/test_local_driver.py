@@ -25,7 +25,7 @@ name = "tiny"
 data = { name = "rooms", size = [32, 32], train = 8, test = 4 }
 model = { name = "segnet_mtan", width = 0.0625 }
 tasks = [{ name = "depth" }]
-training = { iterations = 300, batch = 4 }
+training = { iterations = 150, batch = 4 }
 pruning = { name = "netslim" }
 sparsities = [0.0]
 seeds = [0]
