@@ -59,6 +59,8 @@ def smallest():
 def small(smallest):
     """Makes a network's settings at a sixteenth of its width, and the network, to be looked at."""
 
+    pytest.importorskip("torch", reason="a network is built")
+
     def make(cls, tasks):
         settings = dataclasses.replace(smallest(cls), width=1 / 16)
         return settings, build(settings, channels=dict.fromkeys(tasks, 2), widths=None).eval()

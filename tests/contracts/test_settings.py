@@ -7,7 +7,6 @@ import re
 from typing import get_args, get_type_hints
 
 import pytest
-import torch
 from pydantic import TypeAdapter, ValidationError
 
 from mtljobs.contracts import ChannelGroup, Phase
@@ -178,7 +177,7 @@ class TestModelSettings:
             network.get_submodule(layer).register_forward_hook(
                 lambda *call, layer=layer: seen.update({layer: tuple(call[2].shape[-2:])})
             )
-        network(torch.zeros(1, 3, *size), self.TASKS)
+        network(pytest.importorskip("torch").zeros(1, 3, *size), self.TASKS)
         assert seen == {layer: settings.layer_size(layer, size) for layer in seen}
         assert seen.keys() == set(settings.layers.values())
 
