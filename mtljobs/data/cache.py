@@ -11,17 +11,30 @@ LIMIT_BYTES = 512 * 2**20
 
 
 class SampleCache:
-    """The first samples that were asked for, until `LIMIT_BYTES` are full; then no more.
+    """The first samples of a split that were asked for, until `LIMIT_BYTES` are full; then no more.
 
     Nothing is ever dropped: under a random order, each sample kept saves as much as any other.
+
+    Args:
+        length: Images of the split.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, length: int) -> None:
+        self._length = length
         self._samples: dict[int, Sample] = {}
         self._free = LIMIT_BYTES
 
+    def __len__(self) -> int:
+        return self._length
+
     def get(self, index: int, make: Callable[[int], Sample]) -> Sample:
-        """The sample at an index, made if it is not there; the caller may write to the arrays."""
+        """The sample at an index, made if it is not there; the caller may write to the arrays.
+
+        Raises:
+            IndexError: The split has no such image.
+        """
+        if not 0 <= index < self._length:
+            raise IndexError(f"the split has {self._length} images, asked for {index}")
         if index not in self._samples:
             sample = make(index)
             size = sum(array.nbytes for array in sample.values())

@@ -48,14 +48,12 @@ class Folder:
         self._root, self._size, self._ids = root, size, info.splits[split]
         self._described = TypeAdapter(Description).validate_python(info.description["toml"])
         self._digests: Mapping[str, str] = info.description["digests"]
-        self._cache = SampleCache()
+        self._cache = SampleCache(len(self._ids))
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._cache)
 
     def __getitem__(self, index: int) -> Sample:
-        if not 0 <= index < len(self):
-            raise IndexError(f"the split has {len(self)} images, asked for {index}")
         return self._cache.get(index, self._load)
 
     def _load(self, index: int) -> Sample:

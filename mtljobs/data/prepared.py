@@ -51,14 +51,12 @@ class Prepared:
             for image in part["images"]
         }
         self._labels = _reduction(info.description["classes"], classes)
-        self._cache = SampleCache()
+        self._cache = SampleCache(len(self._ids))
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._cache)
 
     def __getitem__(self, index: int) -> Sample:
-        if not 0 <= index < len(self):
-            raise IndexError(f"the split has {len(self)} images, asked for {index}")
         return self._cache.get(index, self._load)
 
     def _load(self, index: int) -> Sample:

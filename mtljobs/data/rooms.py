@@ -45,16 +45,13 @@ class Rooms:
             root: Not needed: there are no files.
         """
         self._size, self._seed, self._split = size, seed, split
-        self._length = len(info.splits[split])
         self._labels = {name: value for value, name in enumerate(info.class_names)}
-        self._cache = SampleCache()
+        self._cache = SampleCache(len(info.splits[split]))
 
     def __len__(self) -> int:
-        return self._length
+        return len(self._cache)
 
     def __getitem__(self, index: int) -> Sample:
-        if not 0 <= index < self._length:
-            raise IndexError(f"rooms/{self._split} has {self._length} images, asked for {index}")
         return self._cache.get(index, self._make)
 
     def _make(self, index: int) -> Sample:

@@ -47,17 +47,14 @@ class Streets:
             root: Not needed: there are no files.
         """
         self._size, self._seed, self._split = size, seed, split
-        self._length = len(info.splits[split])
         values = CITYSCAPES7_OF_19 if classes == 7 else range(19)
         self._labels = dict(zip(CITYSCAPES19_CLASSES, values, strict=True))
-        self._cache = SampleCache()
+        self._cache = SampleCache(len(info.splits[split]))
 
     def __len__(self) -> int:
-        return self._length
+        return len(self._cache)
 
     def __getitem__(self, index: int) -> Sample:
-        if not 0 <= index < self._length:
-            raise IndexError(f"streets/{self._split} has {self._length} images, asked for {index}")
         return self._cache.get(index, self._make)
 
     def _make(self, index: int) -> Sample:

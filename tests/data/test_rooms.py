@@ -197,7 +197,7 @@ def test_cache_renders_each_sample_once_until_it_is_full(monkeypatch: pytest.Mon
         made.append(index)
         return {"image": np.full(2, index, np.float32)}  # 8 bytes
 
-    kept = cache.SampleCache()
+    kept = cache.SampleCache(length=8)
     values = [float(kept.get(index, make)["image"][0]) for index in (5, 6, 7, 5, 6, 7)]
     assert values == [5, 6, 7, 5, 6, 7]
     assert made == [5, 6, 7, 7]  # two samples fit into 20 bytes
