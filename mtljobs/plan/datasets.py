@@ -74,10 +74,14 @@ def read_info(path: Path) -> DatasetInfo:
         values["size"] = values["size"] and tuple(values["size"])
         return DatasetInfo(**values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise GridError(
-            f"{path} is no description of a data set ({error!r}); write it again with "
-            "`mtljobs data prepare`."
-        ) from error
+        raise _not_ours(path, error) from error
+
+
+def _not_ours(path: Path, error: Exception) -> GridError:
+    return GridError(
+        f"{path} is no description of a data set ({error!r}); write it again with "
+        "`mtljobs data prepare`."
+    )
 
 
 def dataset_info(choice: DataChoice, workspace: Workspace) -> DatasetInfo:
@@ -108,7 +112,12 @@ def _prepared_info(choice: DataChoice, path: Path) -> DatasetInfo:
             f"{path} describes a data set that was prepared as {name!r}; the grid says name = "
             f"{choice.name!r}. Give each data set an id of its own."
         )
-    return choice.seen(info) if isinstance(choice, Published) else info
+    if not isinstance(choice, Published):
+        return info
+    try:
+        return choice.seen(info)
+    except KeyError as error:
+        raise _not_ours(path, error) from error
 
 
 def data_folder(

@@ -16,6 +16,13 @@ RESAMPLES = 9999
 GROUP_RESAMPLES = 1999
 """Bootstrap samples behind an interval over all groups, and over one of many groups."""
 
+REACHED = {
+    "parameters": "parameters removed",
+    "shared": "shared weights removed",
+    "branches": "branch weights removed",
+}
+"""What a sparsity is reported of, as `sparsity_*` in the store, and what people call it."""
+
 OK = 1
 """The code of `STATUS` that averages are over."""
 
@@ -26,7 +33,7 @@ class Average:
 
     Attributes:
         group: None: all groups.
-        sparsity_parameters: Share of parameters really removed, mean over seeds; NaN if unknown.
+        reached: Share that is really gone, mean over seeds, of each of `REACHED` that is known.
         mean: Over all items with status 1, each with the same weight; NaN where there is none.
         low: Lower end of the 95 % bootstrap interval over images; NaN with fewer than 2 images.
         high: Its upper end.
@@ -43,7 +50,7 @@ class Average:
     task: str
     group: str | None
     sparsity: float
-    sparsity_parameters: float
+    reached: Mapping[str, float]
     mean: float
     low: float
     high: float
@@ -62,7 +69,7 @@ def average(
     experiment: str,
     task: str,
     group: str | None = None,
-    sparsity_parameters: float = math.nan,
+    reached: Mapping[str, float],
 ) -> Average:
     """The average over items (seed, image, group) of one sparsity.
 
@@ -92,7 +99,7 @@ def average(
         task=task,
         group=group,
         sparsity=float(items["sparsity"]),
-        sparsity_parameters=sparsity_parameters,
+        reached=reached,
         mean=_mean(areas[ok]),
         low=low,
         high=high,

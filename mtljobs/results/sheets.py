@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from mtljobs.contracts import STATUS
-from mtljobs.results.averages import OK, Average
+from mtljobs.results.averages import OK, REACHED, Average
 from mtljobs.results.tabulation import Performance, Tables
 
 LEGEND = """\
@@ -72,9 +72,10 @@ def performance_sheet(performance: Sequence[Performance], averages: Sequence[Ave
         _performance(list(rows), _unique(row.sparsity for row in averages))
         for _, rows in groupby(performance, lambda row: (row.task, row.metric))
     ]
-    reached = {row.sparsity: row.sparsity_parameters for row in averages}
-    removed = ["-" if math.isnan(share) else per_cent(share) for share in reached.values()]
-    body.append(["parameters removed", *removed, ""])
+    reached = {row.sparsity: row.reached for row in averages}
+    for part, name in REACHED.items():
+        removed = [per_cent(known[part]) if part in known else "-" for known in reached.values()]
+        body.append([name, *removed, ""])
     return Sheet(["performance", *_columns(averages), "constant"], body)
 
 

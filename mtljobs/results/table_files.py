@@ -13,7 +13,7 @@ from mtljobs.errors import UserError
 from mtljobs.ledger.files import hash_file, replace_file, to_json
 from mtljobs.ledger.paths import RunFolder, create_folder
 from mtljobs.plan.frozen import Plan, read_newest
-from mtljobs.results.averages import Average
+from mtljobs.results.averages import REACHED, Average
 from mtljobs.results.completeness import PartialRunError
 from mtljobs.results.run import open_run
 from mtljobs.results.sheets import to_markdown
@@ -99,13 +99,14 @@ def _records(run: RunFolder) -> dict[str, str]:
 
 def _averages_csv(rows: Iterable[Average]) -> str:
     counts = {code: flag_meaning(text) for code, text in STATUS.items()}
-    header = ("experiment", "task", "group", "sparsity", "sparsity_parameters", "aoc", "aoc_low",
-              "aoc_high", "quantus", "items", "images", "seed_mean", "seed_std", "seeds",
-              *counts.values())  # fmt: skip
+    header = ("experiment", "task", "group", "sparsity", *(f"sparsity_{part}" for part in REACHED),
+              "aoc", "aoc_low", "aoc_high", "quantus", "items", "images", "seed_mean", "seed_std",
+              "seeds", *counts.values())  # fmt: skip
     body = [
-        (row.experiment, row.task, row.group or "all", row.sparsity, row.sparsity_parameters,
-         row.mean, row.low, row.high, row.quantus, row.items, row.images, row.seed_mean,
-         row.seed_std, row.seeds, *(row.counts[code] for code in counts))
+        (row.experiment, row.task, row.group or "all", row.sparsity,
+         *(row.reached.get(part, math.nan) for part in REACHED), row.mean, row.low, row.high,
+         row.quantus, row.items, row.images, row.seed_mean, row.seed_std, row.seeds,
+         *(row.counts[code] for code in counts))
         for row in rows
     ]  # fmt: skip
     return _csv(header, body)

@@ -11,7 +11,7 @@ import xarray as xr
 
 from mtljobs.errors import CorruptionError
 from mtljobs.results.areas import aoc, quantus
-from mtljobs.results.averages import OK, Average, average
+from mtljobs.results.averages import OK, REACHED, Average, average
 from mtljobs.results.completeness import Slot, count_missing, planned_status, refuse_partial
 
 
@@ -79,9 +79,9 @@ def tables(
     for (experiment, task), node in nodes.items():
         for items, reached in _by_sparsity(node, statuses[experiment, task]):
             labels = {"experiment": experiment, "task": task}
-            averages.append(average(items, sparsity_parameters=reached, **labels))
+            averages.append(average(items, reached=reached, **labels))
             groups += [
-                average(items, group=str(group), sparsity_parameters=reached, **labels)
+                average(items, group=str(group), reached=reached, **labels)
                 for group in items["group"].values
             ]
         performance += [
@@ -99,8 +99,10 @@ def task_nodes(run: xr.DataTree) -> Iterator[tuple[tuple[str, str], xr.DataTree]
             yield (name, task), experiment.children[task]
 
 
-def _by_sparsity(node: xr.DataTree, status: xr.DataArray) -> Iterator[tuple[xr.Dataset, float]]:
-    """Items of each sparsity, one at a time in memory, and the parameter sparsity reached."""
+def _by_sparsity(
+    node: xr.DataTree, status: xr.DataArray
+) -> Iterator[tuple[xr.Dataset, dict[str, float]]]:
+    """Items of each sparsity, one at a time in memory, and the sparsities reached."""
     for index in range(node.sizes["sparsity"]):
         chosen = node.to_dataset().isel(sparsity=index)
         items = xr.Dataset(
@@ -113,14 +115,19 @@ def _by_sparsity(node: xr.DataTree, status: xr.DataArray) -> Iterator[tuple[xr.D
                 "or their images no superpixels: the store was changed after the merge, or a merge "
                 "was killed. `mtljobs reduce` finishes a merge and checks it."
             )
-        yield items, _sparsity_reached(node.parent, index)
+        yield items, _sparsities_reached(node.parent, index)
 
 
-def _sparsity_reached(experiment: xr.DataTree | None, index: int) -> float:
-    if experiment is None or "sparsity_parameters" not in experiment.data_vars:
-        return math.nan
-    reached = experiment.to_dataset()["sparsity_parameters"].isel(sparsity=index).values
-    return float(reached[np.isfinite(reached)].mean()) if np.isfinite(reached).any() else math.nan
+def _sparsities_reached(experiment: xr.DataTree | None, index: int) -> dict[str, float]:
+    if experiment is None:
+        return {}
+    arrays = experiment.to_dataset().isel(sparsity=index)
+    means = {
+        part: float(arrays[f"sparsity_{part}"].mean())  # of the seeds that are there
+        for part in REACHED
+        if f"sparsity_{part}" in arrays
+    }
+    return {part: mean for part, mean in means.items() if not math.isnan(mean)}
 
 
 def _performance(experiment: str, task: str, node: xr.DataTree) -> Iterator[Performance]:

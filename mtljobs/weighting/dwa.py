@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mtljobs.contracts import Step
+from mtljobs.errors import DivergedError
 
 HISTORY = 2
 """Epochs whose mean losses the weights depend on."""
@@ -37,7 +38,11 @@ class DWA:
         self._means: list[Float[Tensor, "task"]] = []  # of the last epochs, oldest first
 
     def combine(self, losses: Mapping[str, Tensor], step: Step) -> Tensor:
-        """The weighted sum over the tasks, which are then part of their epoch's mean."""
+        """The weighted sum over the tasks, which are then part of their epoch's mean.
+
+        Raises:
+            DivergedError: A task's mean over the epoch that has ended is not positive.
+        """
         ordered = torch.stack([losses[task] for task in self.tasks])
         if step.epoch != self._epoch:
             self._end_epoch(step.epoch)
@@ -68,7 +73,15 @@ class DWA:
         self._means = list(state["means"])
 
     def _end_epoch(self, following: int) -> None:
-        self._means = [*self._means, self._sum / self._parts][-HISTORY:]
+        mean = self._sum / self._parts
+        if (mean <= 0).any():
+            raise DivergedError(
+                f"the weighting dwa divides by each loss's mean over an epoch, and received "
+                f"{dict(zip(self.tasks, mean.tolist(), strict=True))}, where each should be above "
+                "0. A mean of 0 comes of a task without one valid pixel: leave the task out, or "
+                "choose another weighting."
+            )
+        self._means = [*self._means, mean][-HISTORY:]
         self._epoch = following
         self._sum = torch.zeros_like(self._sum)
         self._parts = 0

@@ -104,3 +104,11 @@ def test_prepared_files_lie_in_the_workspace_and_others_where_the_grid_says(work
     assert data_folder(nyuv2, workspace, {"nyuv2": str(tmp_path)}) == tmp_path
     assert data_folder(CHOICE, workspace, {}) is None
     assert data_folder(CHOICE, workspace, {"desk": str(tmp_path)}) == tmp_path
+
+
+def test_description_that_has_lost_its_sizes_is_refused_in_words(workspace):
+    write_info(workspace, dataclasses.replace(NYUv2(name="nyuv2").published(), description={
+        "name": "nyuv2", "classes": 40
+    }))  # fmt: skip
+    with pytest.raises(GridError, match="is no description of a data set"):
+        dataset_info(NYUv2(name="nyuv2"), workspace)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from torchjd import scalarization
 
+from mtljobs.errors import DivergedError
 from mtljobs.settings import build
 from mtljobs.settings import weighting as settings
 
@@ -50,3 +52,9 @@ def test_mean_of_an_epoch_is_over_the_parts_of_its_batches(make_step, named, run
     # Means 2, 1, 3 and 2, 1.5, 3: the second task alone rose.
     powers = np.exp(np.array([1.0, 1.5, 1.0]) / 2)
     np.testing.assert_allclose(gradient, 3 * powers / powers.sum(), rtol=1e-6)
+
+
+def test_epoch_without_a_loss_of_one_task_says_which_and_what_to_do(run_steps):
+    losses = torch.tensor([[1.0, 0.0, 2.0], [1.0, 1.0, 1.0]])
+    with pytest.raises(DivergedError, match=r"'depth': 0\.0.*leave the task out"):
+        run_steps(dwa(), zip(losses, losses, strict=True), epochs=(0, 1))
