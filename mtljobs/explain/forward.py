@@ -15,7 +15,7 @@ from mtljobs.errors import UserError
 from mtljobs.explain.folding import fold_batch_norms, tensors
 
 _TOLERANCE = 0.01
-"""Deviation of a folded network's prediction, as a fraction of its length, that is an error."""
+"""Of a folded network's prediction, as a fraction of its mean absolute value."""
 
 _BACKENDS = tuple(
     attrgetter(name)(torch.backends)
@@ -101,16 +101,20 @@ def _require_evaluation(network: nn.Module) -> None:
 
 
 def _require_alike(folded: nn.Module, network: nn.Module, example: tuple[Any, ...]) -> None:
-    """Refuse a folded network whose prediction differs from the network's by more than rounding."""
+    """Refuse a folded network whose prediction differs from the network's by more than rounding.
+
+    By the median over a prediction's values: rounding may decide a max-pooling between two values
+    that are nearly equal, and where its index is used again, that moves a few values far.
+    """
     with torch.inference_mode(), _precision("float32", device=next(tensors(example)).device):
         pairs = zip(tensors(folded(*example)), tensors(network(*example)), strict=True)
-        deviations = [(torch.dist(new, old) / old.norm()).item() for new, old in pairs]
+        deviations = [((new - old).abs().median() / old.abs().mean()).item() for new, old in pairs]
     if not all(deviation <= _TOLERANCE for deviation in deviations):
         raise UserError(
             f"folding the batch norms of {type(network).__name__} changes its prediction on the "
-            f"example by {max(deviations):.1%}, which is more than rounding does ({_TOLERANCE:.0%} "
-            "at most). One of its batch norms does more than normalise, in a hook perhaps: write "
-            "folded = false."
+            f"example by {max(deviations):.1%}, at the median; rounding changes it by less than "
+            f"{_TOLERANCE:.0%}. One of its batch norms does more than normalise, in a hook "
+            "perhaps: write folded = false."
         )
 
 
