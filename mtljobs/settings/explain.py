@@ -65,6 +65,11 @@ class IROF:
 
     Attributes:
         epsilon: A clean score at or below it gives no curve (status 5).
+        order: How superpixels of equal saliency go: "stable" by their labels, the same on every
+            machine; "numpy" as its default sort leaves them, to check against Quantus.
+        fill: What a superpixel is replaced with. "drifting": the mean over channels and pixels of
+            the image as it is at that step; "clean": that mean of the clean image; "channels": the
+            clean image's mean per channel.
 
     Source: Rieger & Hansen, IROF: a low resource evaluation metric for explanation methods
         (arXiv:2003.08747); fill and order as in Quantus 0.5.3.
@@ -75,6 +80,8 @@ class IROF:
 
     name: Literal["irof"]
     epsilon: Annotated[float, Field(gt=0)] = 1e-6
+    order: Literal["stable", "numpy"] = "stable"
+    fill: Literal["drifting", "clean", "channels"] = "drifting"
 
 
 FaithfulnessChoice = IROF
