@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mtljobs.contracts import STATUS, Faithfulness, Saliency, Task
 from mtljobs.errors import DataError, StopRequested
-from mtljobs.explain.grad_cam import divide_by_max, upsample
+from mtljobs.explain.maps import divide_by_max, upsample
 from mtljobs.ledger.records import require_intact
 from mtljobs.settings import build
 from mtljobs.settings.base import restore
