@@ -114,6 +114,7 @@ class CellPlanner:
             "irof_batch": self.numerics.resolved_irof_batch(
                 self.experiment.data.size, self.experiment.model.width
             ),
+            "irof_forward": canonical(self.numerics.irof_forward),
         }
         inputs = {
             "data": data_identity(self.info),
