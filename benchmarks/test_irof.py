@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mtljobs.contracts import Explained
 from mtljobs.settings import build
 from mtljobs.settings.data import Rooms
 from mtljobs.settings.explain import IROF, SLIC
@@ -72,10 +73,8 @@ def compare(*, size: int, width: float, batch: int, rounds: int) -> Comparison:
     found = Comparison()
     for _ in range(rounds):
         network.images, begin = 0, time.perf_counter()
-        engine.curves(
-            network, task.score, image=image, clean=clean[0], masks=masks[0], maps=maps,
-            segments=segments,
-        )  # fmt: skip
+        explained = Explained(image, clean[0], masks[0], maps, segments)
+        list(engine.curves(network, task.score, [explained]))
         found.engine_s += time.perf_counter() - begin
         found.engine_images += network.images
         batches = network.images // batch

@@ -16,7 +16,7 @@ Images are float32 in [0, 1], `channel row column`, channels red, green, blue. T
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -189,7 +189,7 @@ class ExperimentLayout:
         images: Ids of the explained images; the `image` axis.
         block: Images per shard, and per chunk.
         size: (rows, columns) of the images.
-        cam_size: (rows, columns) of the explained layer.
+        cam_size: (rows, columns) of the saliency maps.
         segments_max: Length of the `segment` axis; `step` is one longer.
         tasks: Task name -> its layout.
         layers: Convolutions of the network; the `layer` axis.
@@ -504,6 +504,25 @@ class Curve:
     status: int
 
 
+@dataclass(frozen=True)
+class Explained:
+    """One image with the maps that are judged on it, all of one task.
+
+    Attributes:
+        image: As the network sees it.
+        clean: The task's prediction on `image`; its resolution may be coarser than the image's.
+        masks: The pixels of each group, at the prediction's resolution.
+        maps: Saliency of each group, at the image's resolution.
+        segments: Superpixel of each pixel, 0 to L - 1.
+    """
+
+    image: Float[Tensor, "channel row column"]
+    clean: Float[Tensor, "output out_row out_column"]
+    masks: Bool[Tensor, "group out_row out_column"]
+    maps: Float[Tensor, "group row column"]
+    segments: Integer[np.ndarray, "row column"]
+
+
 class Faithfulness(Protocol):
     """Whether a map's evidence holds when it is taken away."""
 
@@ -511,23 +530,16 @@ class Faithfulness(Protocol):
         self,
         predict: Callable[[Tensor], Tensor],
         score: Score,
-        *,
-        image: Float[Tensor, "channel row column"],
-        clean: Float[Tensor, "output out_row out_column"],
-        masks: Bool[Tensor, "group out_row out_column"],
-        maps: Float[Tensor, "group row column"],
-        segments: Integer[np.ndarray, "row column"],
-    ) -> list[Curve]:
-        """One curve per group of one image.
+        explained: Iterable[Explained],
+    ) -> Iterator[list[Curve]]:
+        """One curve per group, for one image after the other.
+
+        No image's curves depend on which others there are. An image is taken when it is needed,
+        which may be before the one ahead of it is finished.
 
         Args:
             predict: Images -> one task's prediction.
             score: The task's score.
-            clean: The task's prediction on `image`, which `masks` and `maps` were made from; its
-                resolution may be coarser than the image's.
-            masks: Pixels of each group, at the prediction's resolution.
-            maps: Saliency at the image's resolution.
-            segments: Superpixel of each pixel, 0 to L - 1.
         """
         ...
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from mtljobs.contracts import STATUS, Faithfulness, Saliency, Task
+from mtljobs.contracts import STATUS
 from mtljobs.errors import DataError, StopRequested
-from mtljobs.explain.grad_cam import divide_by_max, upsample
 from mtljobs.ledger.records import require_intact
 from mtljobs.settings import build
 from mtljobs.settings.base import restore
-from mtljobs.settings.explain import FaithfulnessChoice, SaliencyChoice
+from mtljobs.settings.explain import FaithfulnessChoice, Forward, SaliencyChoice
+from mtljobs.stages.explainer import NO_SEGMENT, Explainer, ImageArrays
 from mtljobs.stages.materials import (
     apply_numerics,
     open_dataset,
@@ -32,14 +30,10 @@ from mtljobs.training.checkpoint import load_checkpoint, save_checkpoint
 
 _log = logging.getLogger(__name__)
 
-ItemArrays = dict[str, np.ndarray]
-"""Arrays of one image and task, along `group` first, under their names in the store."""
-
-ImageArrays = dict[str, ItemArrays]
-"""Task -> its arrays of one image."""
-
-
-NOTHING = {"order": 65535, "status": next(k for k, v in STATUS.items() if v == "input unreadable")}
+NOTHING = {
+    "order": NO_SEGMENT,
+    "status": next(code for code, text in STATUS.items() if text == "input unreadable"),
+}
 """What stands for an image that cannot be read, where it is not NaN."""
 
 
@@ -52,7 +46,7 @@ def run(work: Work) -> None:
         DataError: None of the images can be read.
     """
     spec = work.shard.spec
-    found = list(_explain_images(work))
+    found = _explain_images(work)
     readable = next((arrays for arrays in found if not isinstance(arrays, DataError)), None)
     if readable is None:
         raise DataError(f"none of the {len(found)} images of this shard can be read: {found[0]}")
@@ -70,14 +64,73 @@ def run(work: Work) -> None:
                 results.write_task(task, name, np.stack([image[task][name] for image in done]))
 
 
-def _explain_images(work: Work) -> Iterator[ImageArrays | DataError]:
-    """What was found on each image of the shard in order, or why it cannot be read."""
-    spec = work.shard.spec
+def _explain_images(work: Work) -> list[ImageArrays | DataError]:
+    """What was found on each image of the shard, or why it cannot be read.
+
+    Raises:
+        StopRequested: With what was finished in checkpoints, one per image.
+    """
+    images = work.shard.spec["images"]
+    paths = [work.scratch / f"{index:05d}.bin" for index in range(len(images))]
+    kept = {index: _read_checkpoint(path) for index, path in enumerate(paths)}
+    found: dict[int, ImageArrays | DataError] = {
+        index: arrays for index, arrays in kept.items() if arrays is not None
+    }
+    missing = [index for index in kept if index not in found]
+    if missing:
+        for index, arrays in _explain_missing(work, missing):
+            if not isinstance(arrays, DataError):
+                _write_checkpoint(paths[index], arrays)
+            found[index] = arrays
+            work.progress(len(found), len(images), "images")
+            if work.stop():
+                break  # the next image has a few rows at most in the batch that finished this one
+    if left := [images[index] for index in missing if index not in found]:
+        raise StopRequested(f"stopped before image {left[0]!r}")
+    return [found[index] for index in range(len(images))]
+
+
+def _explain_missing(
+    work: Work, missing: list[int]
+) -> Iterator[tuple[int, ImageArrays | DataError]]:
+    """Explain images as long as no stop is asked for; one that was begun before is finished."""
     device = apply_numerics(work)
     info = open_info(work)
-    tasks = open_tasks(work, info)
-    explainer = Explainer(
-        model=open_network(work, "network", tasks, device).requires_grad_(False),
+    dataset = open_dataset(work, info, "test")
+    segments = _open_segments(work)
+    explainer = open_explainer(work, device)
+    begun: deque[int] = deque()
+    unreadable: list[tuple[int, DataError]] = []
+
+    def readable() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for index in missing:
+            if work.stop():
+                return
+            position = info.splits["test"].index(work.shard.spec["images"][index])
+            try:
+                image = dataset[position]["image"]
+            except DataError as error:
+                unreadable.append((index, error))
+                continue
+            begun.append(index)
+            yield image, segments[position]
+
+    for arrays in explainer.explain(readable()):
+        yield begun.popleft(), arrays
+    yield from unreadable
+
+
+def open_explainer(work: Work, device: torch.device) -> Explainer:
+    """The shard's network and methods."""
+    spec = work.shard.spec
+    tasks = open_tasks(work, open_info(work))
+    model = open_network(work, "network", tasks, device).requires_grad_(False)
+    example = torch.zeros(spec["irof_batch"], 3, *spec["data"]["size"], device=device)
+    return Explainer(
+        model=model,
+        forward=build(
+            restore(Forward, spec["forward"]), network=model, example=(example, tuple(tasks))
+        ),
         tasks=tasks,
         saliency=build(restore(SaliencyChoice, spec["saliency"])),
         faithfulness=build(
@@ -86,24 +139,6 @@ def _explain_images(work: Work) -> Iterator[ImageArrays | DataError]:
         segments_max=spec["segments_max"],
         device=device,
     )
-    dataset = open_dataset(work, info, "test")
-    segments = _open_segments(work)
-    for index, image_id in enumerate(spec["images"]):
-        checkpoint = work.scratch / f"{index:05d}.bin"
-        arrays = _read_checkpoint(checkpoint)
-        if arrays is None:
-            if work.stop():
-                raise StopRequested(f"stopped before image {image_id!r}")
-            position = info.splits["test"].index(image_id)
-            try:
-                image = dataset[position]["image"]
-            except DataError as error:
-                yield error
-                continue
-            arrays = explainer.explain(image, segments[position])
-            _write_checkpoint(checkpoint, arrays)
-        yield arrays
-        work.progress(index + 1, len(spec["images"]), "images")
 
 
 def _nothing(like: ImageArrays) -> ImageArrays:
@@ -114,93 +149,6 @@ def _nothing(like: ImageArrays) -> ImageArrays:
         }
         for task, own in like.items()
     }
-
-
-@dataclasses.dataclass(frozen=True)
-class Explainer:
-    """Explains single images, so that no image's result depends on its company.
-
-    Attributes:
-        model: In evaluation mode, without parameter gradients.
-        segments_max: Length of the store's `segment` axis.
-    """
-
-    model: Any
-    tasks: Mapping[str, Task]
-    saliency: Saliency
-    faithfulness: Faithfulness
-    segments_max: int
-    device: torch.device
-
-    def explain(self, image: np.ndarray, segments: np.ndarray) -> ImageArrays:
-        """All items of one image.
-
-        Args:
-            image: `channel row column`.
-            segments: Superpixel of each pixel.
-        """
-        images = torch.from_numpy(image)[None].to(self.device)
-        with torch.no_grad():
-            clean = self.model(images, tuple(self.tasks))
-        masks = {name: task.group_masks(clean[name]) for name, task in self.tasks.items()}
-        cams = self.saliency.maps(
-            self.model, images, evidence=lambda inputs: self._evidence(inputs, masks)
-        )
-        return {
-            name: self._judge(
-                name,
-                image=images[0],
-                clean=clean[name][0],
-                masks=masks[name][0],
-                cams=cams[name],
-                segments=segments,
-            )
-            for name in self.tasks
-        }
-
-    def _evidence(self, images: Tensor, masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        predictions = self.model(images, tuple(self.tasks))
-        return {
-            name: task.evidence(predictions[name], masks[name]) for name, task in self.tasks.items()
-        }
-
-    def _judge(
-        self,
-        name: str,
-        *,
-        image: Tensor,
-        clean: Tensor,
-        masks: Tensor,
-        cams: Tensor,
-        segments: np.ndarray,
-    ) -> ItemArrays:
-        maps, peaks = divide_by_max(upsample(cams, (image.shape[-2], image.shape[-1])))
-        curves = self.faithfulness.curves(
-            lambda images: cast("Tensor", self.model(images, (name,))[name]),
-            self.tasks[name].score,
-            image=image,
-            clean=clean,
-            masks=masks,
-            maps=maps[0],
-            segments=segments,
-        )
-        return {
-            "irof": self._padded([curve.scores for curve in curves], self.segments_max + 1, np.nan),
-            "segment_score": self._padded(
-                [curve.segment_score for curve in curves], self.segments_max, np.nan
-            ),
-            "order": self._padded([curve.order for curve in curves], self.segments_max, 65535),
-            "status": np.array([curve.status for curve in curves], dtype=np.uint8),
-            "cam": cams[0].cpu().numpy(),
-            "cam_max": peaks[0].cpu().numpy(),
-        }
-
-    @staticmethod
-    def _padded(rows: list[np.ndarray], length: int, fill: float) -> np.ndarray:
-        padded = np.full((len(rows), length), fill, dtype=np.float64)
-        for target, row in zip(padded, rows, strict=True):
-            target[: len(row)] = row
-        return padded
 
 
 def _open_segments(work: Work) -> np.ndarray:

@@ -19,7 +19,7 @@ import pytest
 from mtljobs import worker
 from mtljobs.cluster.states import read_states
 from mtljobs.plan.frozen import newest_plan
-from mtljobs.stages.explain import Explainer
+from mtljobs.stages.explainer import Explainer
 
 
 def flip(path: Path) -> None:
@@ -62,15 +62,16 @@ def assert_completed(finished_desk, tree):
 @pytest.fixture
 def explained(monkeypatch):
     """Grows by one for every image that is explained from now on."""
-    images = []
+    counted = []
     explain = Explainer.explain
 
-    def count(self, image, segments):
-        images.append(image)
-        return explain(self, image, segments)
+    def count(self, images):
+        for arrays in explain(self, images):
+            counted.append(arrays)
+            yield arrays
 
     monkeypatch.setattr(Explainer, "explain", count)
-    return images
+    return counted
 
 
 @pytest.mark.parametrize("noticed_by", ["write_bytes", "fsync", "rename"])

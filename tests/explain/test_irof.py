@@ -6,17 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from mtljobs.explain.irof import IROF, Removal, drifting_greys
+from mtljobs.contracts import Explained
+from mtljobs.explain.irof import IROF
+from mtljobs.explain.removal import drifting_greys
 
 SEGMENTS = np.array([[0, 0, 1, 2]])
 IMAGE = torch.tensor([[[8.0, 4.0, 2.0, 2.0]]])
+ONE = np.zeros((1, 4), dtype=np.uint16)
 MAP = [1.0, 3.0, 3.0, 1.0]
 """Superpixels 0 and 1 have the means 2 and 3, superpixel 2 has 1: the order is 1, 0, 2."""
 
 
 @pytest.fixture
 def irof():
-    return IROF(epsilon=1e-6, batch=4)
+    return IROF(epsilon=1e-6, order="stable", fill="drifting", batch=4)
 
 
 @pytest.fixture
@@ -32,17 +35,19 @@ def mean_of_image(images):
     return images.mean(dim=(1, 2, 3), keepdim=True).expand_as(images)
 
 
-def curves(irof, score, predict=identity, *, masks, maps, image=IMAGE, segments=SEGMENTS):
-    """Curves of groups that all stand for channels of the image, on rows of pixels."""
-    return irof.curves(
-        predict,
-        score,
+def explain(*, masks, maps, predict=identity, image=IMAGE, segments=SEGMENTS):
+    """An image whose groups all stand for its channels, with masks and maps on rows of pixels."""
+    return Explained(
         image=image,
         clean=predict(image[None])[0],
         masks=torch.tensor(masks, dtype=torch.bool)[:, None, :],
         maps=torch.tensor(maps)[:, None, :],
         segments=segments,
     )
+
+
+def curves(irof, score, predict=identity, **explained):
+    return next(irof.curves(predict, score, [explain(predict=predict, **explained)]))
 
 
 def test_curve_of_the_identity_is_worked_out_by_hand(irof, score):
@@ -100,7 +105,7 @@ def test_greys_of_many_superpixels_are_the_means_of_the_images_step_by_step():
     image = generator.random((3, 20, 30))
     segments = generator.permutation(600).reshape(20, 30) % 40
     orders = np.stack([generator.permutation(40) for _ in range(2)])
-    greys = drifting_greys(image, segments=segments, orders=orders)
+    greys = drifting_greys(image, segments=segments, order=orders)
     for found, order in zip(greys, orders, strict=True):
         current = image.copy()
         for grey, segment in zip(found, order, strict=True):
@@ -108,33 +113,90 @@ def test_greys_of_many_superpixels_are_the_means_of_the_images_step_by_step():
             current[:, segments == segment] = current.mean()
 
 
-def test_images_of_a_removal_differ_in_the_removed_superpixels_alone():
-    removal = Removal.plan(IMAGE, segments=SEGMENTS, orders=np.array([[1, 0, 2], [2, 1, 0]]))
-    images = removal.images(groups=torch.tensor([0, 1, 0]), steps=torch.tensor([1, 2, 0]))
+def test_images_of_a_removal_differ_in_the_removed_superpixels_alone(irof):
+    every = [1, 1, 1, 1]
+    removal = irof.removal(explain(masks=[every] * 2, maps=[MAP, [0.1, 0.1, 0.2, 0.3]]))
+    assert removal.order.tolist() == [[1, 0, 2], [2, 1, 0]]
+    images = removal.images(torch.tensor([0, 1, 0]), torch.tensor([1, 2, 0]))
     # The second group: 2 becomes 16/4 = 4, then the sum is 18 and 2 becomes 4.5.
     assert images[:, 0, 0].tolist() == [[8, 4, 4, 2], [8, 4, 4.5, 4], [8, 4, 2, 2]]
 
 
-def test_the_network_always_sees_full_batches(irof, score):
+@pytest.mark.parametrize(
+    ("fill", "expected"),
+    [
+        # (3 + 6 + 3)/6 = 2 takes the first pixel, then (6 + 9)/6 = 2.5 the second.
+        ("drifting", [[2.0, 2.5], [2.0, 2.5], [2.0, 2.5]]),
+        ("clean", [[2.0, 2.0], [2.0, 2.0], [2.0, 2.0]]),
+        ("channels", [[1.5, 1.5], [3.0, 3.0], [1.5, 1.5]]),
+    ],
+)
+def test_what_a_superpixel_is_filled_with(fill, expected):
+    image = torch.tensor([[[3.0, 0.0]], [[0.0, 6.0]], [[0.0, 3.0]]])
+    irof = IROF(epsilon=1e-6, order="stable", fill=fill, batch=4)
+    explained = explain(masks=[[1, 1]], maps=[[0.2, 0.1]], image=image, segments=np.array([[0, 1]]))
+    (filled,) = irof.removal(explained).images(torch.tensor([0]), torch.tensor([2]))
+    assert filled[:, 0].tolist() == expected
+
+
+def test_order_of_numpy_is_that_of_its_default_sort():
+    irof = IROF(epsilon=1e-6, order="numpy", fill="drifting", batch=4)
+    maps = np.random.default_rng(0).integers(0, 3, size=(2, 200)).astype(np.float32)
+    explained = explain(
+        masks=np.ones((2, 200)), maps=maps, image=torch.rand(2, 1, 200),
+        segments=np.arange(200)[None],
+    )  # fmt: skip
+    order = irof.removal(explained).order
+    assert order.tolist() == np.argsort(-maps.astype(float), axis=1).tolist()
+
+
+def three_images():
+    """Of two groups and 3, 4 and 1 superpixels; the second image has one group that is fit."""
+    every = [1, 1, 1, 1]
+    return [
+        explain(masks=[every] * 2, maps=[MAP] * 2, image=IMAGE.repeat(2, 1, 1)),
+        explain(
+            masks=[every, [0] * 4], maps=[MAP] * 2, image=IMAGE.repeat(2, 1, 1) + 1,
+            segments=np.array([[0, 1, 2, 3]]),
+        ),
+        explain(masks=[every] * 2, maps=[MAP] * 2, image=IMAGE.repeat(2, 1, 1), segments=ONE),
+    ]  # fmt: skip
+
+
+def test_batches_are_full_across_groups_and_images(irof, score):
     shapes = []
 
     def watched(images):
         shapes.append(tuple(images.shape))
         return images
 
-    every = [1, 1, 1, 1]
-    image = IMAGE.expand(3, 1, 4).contiguous()
-    irof.curves(
-        watched,
-        score,
-        image=image,
-        clean=image,
-        masks=torch.tensor([[every]] * 3, dtype=torch.bool),
-        maps=torch.tensor([[MAP]] * 3),
-        segments=SEGMENTS,
-    )
-    # Three groups of three steps in batches of four.
-    assert shapes == [(4, 3, 1, 4)] * 3
+    found = list(irof.curves(watched, score, three_images()))
+    # 2 groups of 3 steps, 1 of 4 and none: 10 rows in batches of 4.
+    assert shapes == [(4, 2, 1, 4)] * 3
+    assert [[curve.status for curve in image] for image in found] == [[1, 1], [1, 2], [6, 6]]
+
+
+def test_curves_of_an_image_are_those_it_has_alone(irof, score):
+    together = list(irof.curves(identity, score, three_images()))
+    for image, found in zip(three_images(), together, strict=True):
+        (alone,) = irof.curves(identity, score, [image])
+        for one, other in zip(alone, found, strict=True):
+            assert one.scores.tobytes() == other.scores.tobytes()
+            assert one.order.tolist() == other.order.tolist()
+
+
+def test_images_are_taken_when_a_batch_needs_them(irof, score):
+    taken = []
+
+    def images():
+        for number, image in enumerate(three_images()):
+            taken.append(number)
+            yield image
+
+    found = irof.curves(identity, score, images())
+    assert taken == []
+    next(found)
+    assert taken == [0, 1]  # two rows of the second fill the second batch
 
 
 def test_unfit_items_say_why_and_leave_the_others_alone(irof, score):
@@ -153,9 +215,7 @@ def test_unfit_items_say_why_and_leave_the_others_alone(irof, score):
 
 
 def test_one_superpixel_gives_no_curve(irof, score):
-    (curve,) = curves(
-        irof, score, masks=[[1, 1, 1, 1]], maps=[MAP], segments=np.zeros((1, 4), dtype=np.uint16)
-    )
+    (curve,) = curves(irof, score, masks=[[1, 1, 1, 1]], maps=[MAP], segments=ONE)
     assert curve.status == 6
     assert len(curve.scores) == 2
 

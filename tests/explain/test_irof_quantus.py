@@ -8,6 +8,7 @@ import torch
 from quantus import IROF as QuantusIROF  # noqa: N811 (there are two)
 from torch import nn
 
+from mtljobs.contracts import Explained
 from mtljobs.explain.irof import IROF
 from mtljobs.explain.superpixels import SLIC
 
@@ -73,15 +74,15 @@ def areas_of_ours(classifier, tasks, image, maps):
         return shares[:, :, None, None].expand(-1, -1, *images.shape[2:])
 
     shown = torch.as_tensor(image.copy())
-    curves = IROF(epsilon=1e-6, batch=16).curves(
-        predict,
-        tasks["segmentation"].score,
+    explained = Explained(
         image=shown,
         clean=predict(shown[None])[0].detach(),
         masks=torch.ones(3, 24, 32, dtype=torch.bool),
         maps=torch.as_tensor(maps),
         segments=SLIC(n_segments=100, compactness=10.0).segments(image),
     )
+    irof = IROF(epsilon=1e-6, order="stable", fill="drifting", batch=16)
+    (curves,) = irof.curves(predict, tasks["segmentation"].score, [explained])
     steps = [len(curve.scores) - 1 for curve in curves]
     return [
         count - np.trapezoid(curve.scores[1:]) for count, curve in zip(steps, curves, strict=True)

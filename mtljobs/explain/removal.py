@@ -1,0 +1,117 @@
+"""What is taken away of an image, in which order, and what stands in its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float64, Int, Int32, Integer
+
+NEVER = np.iinfo(np.int32).max
+"""Rank of a pixel that stays."""
+
+
+@dataclass(frozen=True)
+class Removal:
+    """How an image disappears part by part, once for every group.
+
+    Attributes:
+        image: As the network saw it.
+        ranks: How many parts go before the one that a pixel belongs to.
+        fills: What the part of each rank is replaced with: one value, or one per channel.
+        order: The part that each step takes away.
+        part_scores: Mean saliency of each part.
+    """
+
+    image: Float[Tensor, "channel row column"]
+    ranks: Int32[Tensor, "group row column"]
+    fills: Float[Tensor, "group step filled_channel"]
+    order: Int[np.ndarray, "group step"]
+    part_scores: Float64[np.ndarray, "group segment"]
+
+    @property
+    def steps(self) -> int:
+        """Number of parts that go, L."""
+        return len(self.order[0])
+
+    def images(
+        self, groups: Int[Tensor, "item"], steps: Int[Tensor, "item"]
+    ) -> Float[Tensor, "item channel row column"]:
+        """The image without the first `steps` parts of each item's group."""
+        ranks = self.ranks[groups]
+        last = ranks.clamp(max=self.steps - 1)
+        fills = self.fills[groups[:, None, None], last].movedim(-1, 1)
+        removed = ranks < steps[:, None, None]
+        return torch.where(removed.unsqueeze(1), fills, self.image)
+
+
+def remove_superpixels(
+    image: Float[Tensor, "channel row column"],
+    *,
+    segments: Integer[np.ndarray, "row column"],
+    order: Int[np.ndarray, "group step"],
+    fills: Float64[np.ndarray, "group step filled_channel"],
+    part_scores: Float64[np.ndarray, "group segment"],
+) -> Removal:
+    """The removal of an image's superpixels."""
+    ranks = np.argsort(order, axis=1).astype(np.int32)
+    return Removal(
+        image=image,
+        ranks=torch.as_tensor(ranks[:, segments], device=image.device),
+        fills=torch.tensor(fills, dtype=image.dtype, device=image.device),
+        order=order,
+        part_scores=part_scores,
+    )
+
+
+def segment_means(
+    maps: Float[np.ndarray, "group row column"], segments: Integer[np.ndarray, "row column"]
+) -> Float64[np.ndarray, "group segment"]:
+    """Mean of each map over each superpixel.
+
+    Raises:
+        ValueError: The superpixels are not numbered 0 to L - 1 without gaps.
+
+    Example:
+        >>> segment_means(np.array([[[1.0, 2.0, 6.0]]]), np.array([[1, 0, 0]])).tolist()
+        [[4.0, 1.0]]
+    """
+    labels = segments.ravel()
+    pixels = np.bincount(labels)
+    if not pixels.all():
+        raise ValueError(
+            f"Superpixels are numbered from 0 without gaps; received labels up to {labels.max()} "
+            f"without {np.flatnonzero(pixels == 0).tolist()}. Number them anew, for instance "
+            "with np.unique(segments, return_inverse=True)."
+        )
+    sums = [np.bincount(labels, weights=values.ravel()) for values in maps]
+    return np.stack(sums) / pixels
+
+
+def drifting_greys(
+    image: Float[np.ndarray, "channel row column"],
+    *,
+    segments: Integer[np.ndarray, "row column"],
+    order: Int[np.ndarray, "group step"],
+) -> Float64[np.ndarray, "group step"]:
+    """The grey that each step fills in: the mean of the image with all earlier greys in place.
+
+    Example:
+        >>> image, segments = np.array([[[0.0, 2.0, 4.0]]]), np.array([[0, 1, 2]])
+        >>> drifting_greys(image, segments=segments, order=np.array([[2, 0, 1]])).tolist()[0][:2]
+        [2.0, 1.3333333333333333]
+    """
+    labels = segments.ravel()
+    values = np.bincount(labels) * image.shape[0]
+    sums = np.bincount(labels, weights=image.sum(axis=0, dtype=np.float64).ravel())
+    total = np.full(len(order), sums.sum())
+    greys = np.empty(order.shape)
+    for step, segment in enumerate(order.T):
+        greys[:, step] = total / image.size
+        total += values[segment] * greys[:, step] - sums[segment]
+    return greys
