@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from mtljobs.explain.grad_cam import GradCAM, divide_by_max, upsample
+from mtljobs.explain.grad_cam import GradCAM
 from mtljobs.explain.irof import IROF
+from mtljobs.explain.maps import divide_by_max, upsample
 from mtljobs.explain.superpixels import SLIC
 
 TASKS = ("segmentation", "depth", "normals")
