@@ -16,10 +16,9 @@ from typing import NamedTuple, cast
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mtljobs.models.predictions import normalise_normals, require_branches
-from mtljobs.models.resizing import enlarge
+from mtljobs.models.resizing import enlarge, halve
 from mtljobs.models.unpooling import TracedPool, TracedUnpool, Unpool
 from mtljobs.models.widths import checked_widths, present_widths
 from mtljobs.settings import models as settings
@@ -93,7 +92,7 @@ class TaskBranch(nn.Module):
         carried: list[Tensor] = []  # nothing above stage 1
         for gate, block, level in zip(self.encoder_gates, encoder_blocks, encoder, strict=True):
             context = torch.cat([level.context, *carried], dim=1)
-            carried = [functional.max_pool2d(block(gate(context, level.gated)), 2)]
+            carried = [halve(block(gate(context, level.gated)))]
         [features] = carried
         upwards = [*zip(self.decoder_gates, decoder_blocks, decoder, strict=True)][::-1]
         for gate, block, level in upwards:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from mtljobs.models.resizing import enlarge
+from mtljobs.models.resizing import enlarge, halve
 
 
 def torchs_own(features: torch.Tensor) -> torch.Tensor:
@@ -40,3 +40,25 @@ def test_parameters_learn_behind_features_that_were_enlarged_without_gradients()
     features = torch.ones(1, 1, 3, 3, requires_grad=True)
     enlarge(features).sum().backward()
     assert features.grad.sum().item() == pytest.approx(36.0)  # each of 36 outputs has weight 1
+
+
+class TestHalve:
+    @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+    def test_values_and_gradients_are_those_of_max_pooling(self, layout):
+        generator = torch.Generator().manual_seed(3)
+        features = torch.rand(2, 3, 8, 12, generator=generator).contiguous(memory_format=layout)
+        weights = torch.rand(2, 3, 4, 6, generator=generator)
+        found = []
+        for function in (halve, lambda leaf: functional.max_pool2d(leaf, 2)):
+            leaf = features.clone().requires_grad_()
+            halved = function(leaf)
+            (halved * weights).sum().backward()
+            found.append((halved, leaf.grad))
+        for ours, theirs in zip(*found, strict=True):
+            assert torch.equal(ours, theirs)
+        assert found[0][0].is_contiguous(memory_format=layout)
+
+    def test_value_that_is_not_finite_stays_one(self):
+        features = torch.zeros(1, 1, 2, 4)
+        features[0, 0, 1, 2] = torch.nan
+        assert halve(features)[0, 0, 0].isnan().tolist() == [False, True]
