@@ -43,7 +43,7 @@ class Cost(NamedTuple):
 
 
 def cost(
-    *, size: Size = (64, 128), width: float = 1 / 8, segments: int = 100, groups: int = 5,
+    *, size: Size = (64, 128), width: float = 1 / 8, segments: int = 50, groups: int = 1,
     images: int = 1, batch: int = 8,
 ) -> Cost:  # fmt: skip
     """What it costs to explain the same image some times over, each group by a map of its own."""
