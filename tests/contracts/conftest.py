@@ -42,7 +42,7 @@ PARAMETERS = {
 
 
 def pytest_generate_tests(metafunc):
-    for name in PARAMETERS.keys() & set(metafunc.fixturenames):
+    for name in filter(metafunc.fixturenames.__contains__, PARAMETERS):  # in one order for all
         metafunc.parametrize(name, PARAMETERS[name], ids=lambda cls: cls.__name__)
 
 
