@@ -43,6 +43,13 @@ class SmallNet(nn.Module):
         return {task: self.heads[task](shared) for task in tasks}
 
 
+class Double(nn.Module):
+    """Computes on in double precision, so that the two are told apart by their methods alone."""
+
+    def forward(self, images):
+        return images.double()
+
+
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
@@ -79,3 +86,17 @@ def image():
     generator = np.random.default_rng(0)
     blocks = np.kron(generator.random((3, 6, 8)), np.ones((4, 4)))
     return (0.9 * blocks + 0.1 * generator.random((3, 24, 32))).astype(np.float32)
+
+
+@pytest.fixture
+def classifier():
+    layers = nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32, 3),
+    )
+    return nn.Sequential(Double(), layers.double()).eval()
