@@ -7,9 +7,56 @@ traced pair replaces the indices by a tensor that does.
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
+
+TIE = 1e-4
+"""Share of the largest value in its plane, below which two values of a window count as equal."""
+
+Pooled = tuple[Float[Tensor, "image channel row column"], Int[Tensor, "image channel row column"]]
+"""Maxima, and the place that each was found at in its plane, counted row by row."""
+
+
+class FirstPool(nn.Module):
+    """Max-pooling of 2 x 2 windows where, in evaluation mode, the first of equal values wins.
+
+    Where an image was filled with one value, the values in a window differ by rounding alone.
+    torch takes the largest, so that batch size, library and number of threads decide where
+    unpooling puts it. Here the index is that of the first value that comes within `TIE` of the
+    maximum; what is carried on is the maximum still. Rounding is relative to the terms of the sums
+    behind a value, not to the value, which may be small by cancellation; hence a share of the
+    largest value in the plane. Training takes torch's choice.
+    """
+
+    def forward(
+        self, features: Float[Tensor, "image channel doubled_row doubled_column"]
+    ) -> Pooled:
+        """The pooled features and their indices."""
+        if self.training:
+            return functional.max_pool2d(features, 2, return_indices=True)
+        pooled = functional.max_pool2d(features, 2)
+        least = pooled - TIE * pooled.abs().amax(dim=(2, 3), keepdim=True)
+        offsets = _first_in_window(features, least)
+        rows, columns = (
+            torch.arange(length, device=features.device) for length in pooled.shape[2:]
+        )
+        corners = 2 * features.shape[3] * rows[:, None] + 2 * columns
+        return pooled, corners + offsets
+
+
+def _first_in_window(
+    features: Float[Tensor, "image channel doubled_row doubled_column"],
+    least: Float[Tensor, "image channel row column"],
+) -> Int[Tensor, "image channel row column"]:
+    """How far behind its window's corner, in the plane, the first value of `least` or more lies."""
+    upper, lower = features[..., ::2, :], features[..., 1::2, :]
+    width = features.shape[3]
+    offsets = torch.full_like(least, width + 1, dtype=torch.int64)
+    offsets = offsets.masked_fill(lower[..., ::2] >= least, width)
+    offsets = offsets.masked_fill(upper[..., 1::2] >= least, 1)
+    return offsets.masked_fill(upper[..., ::2] >= least, 0)
 
 
 class Unpool(nn.Module):

@@ -20,12 +20,12 @@ EVERY_SHARED_BLOCK = [
 
 def without_storage(channels: dict[str, int], widths: dict[str, int] | None = None) -> SegNetMTAN:
     with torch.device("meta"):
-        return SegNetMTAN(width=1.0, channels=channels, widths=widths)
+        return SegNetMTAN(width=1.0, pool_ties="torch", channels=channels, widths=widths)
 
 
 def small(channels: dict[str, int] = NYU, seed: int = 0) -> SegNetMTAN:
     torch.manual_seed(seed)
-    return SegNetMTAN(width=1 / 16, channels=channels, widths=None)
+    return SegNetMTAN(width=1 / 16, pool_ties="torch", channels=channels, widths=None)
 
 
 @pytest.fixture
@@ -238,11 +238,13 @@ def test_convolutions_start_xavier_normal_and_without_bias():
 )
 def test_widths_that_no_cut_can_leave_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
-        SegNetMTAN(width=1 / 16, channels=NYU, widths={**small().widths(), **change})
+        SegNetMTAN(
+            width=1 / 16, pool_ties="torch", channels=NYU, widths={**small().widths(), **change}
+        )
 
 
 def test_width_rounds_and_leaves_every_group_a_channel():
-    network = SegNetMTAN(width=0.001, channels=CITYSCAPES, widths=None).eval()
+    network = SegNetMTAN(width=0.001, pool_ties="torch", channels=CITYSCAPES, widths=None).eval()
     assert set(network.widths().values()) == {1}
     assert network(torch.zeros(1, 3, 32, 32), ("depth",))["depth"].isfinite().all()
 
