@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 TIE = 1e-4
-"""Share of the largest value in its plane, below which two values of a window count as equal."""
+"""Share of a window's maximum by which a value may lie below it and count as equal to it."""
 
 Pooled = tuple[Float[Tensor, "image channel row column"], Int[Tensor, "image channel row column"]]
 """Maxima, and the place that each was found at in its plane, counted row by row."""
@@ -23,11 +23,9 @@ class FirstPool(nn.Module):
     """Max-pooling of 2 x 2 windows where, in evaluation mode, the first of equal values wins.
 
     Where an image was filled with one value, the values in a window differ by rounding alone.
-    torch takes the largest, so that batch size, library and number of threads decide where
-    unpooling puts it. Here the index is that of the first value that comes within `TIE` of the
-    maximum; what is carried on is the maximum still. Rounding is relative to the terms of the sums
-    behind a value, not to the value, which may be small by cancellation; hence a share of the
-    largest value in the plane. Training takes torch's choice.
+    torch takes the largest, so that batch size, layout, library and number of threads decide where
+    unpooling puts it. Here the index is that of the first value within `TIE` of the maximum; what
+    is carried on is the maximum still. Training takes torch's choice.
     """
 
     def forward(
@@ -37,8 +35,7 @@ class FirstPool(nn.Module):
         if self.training:
             return functional.max_pool2d(features, 2, return_indices=True)
         pooled = functional.max_pool2d(features, 2)
-        least = pooled - TIE * pooled.abs().amax(dim=(2, 3), keepdim=True)
-        offsets = _first_in_window(features, least)
+        offsets = _first_in_window(features, pooled - TIE * pooled.abs())
         rows, columns = (
             torch.arange(length, device=features.device) for length in pooled.shape[2:]
         )

@@ -47,9 +47,8 @@ class SegNetMTAN:
         width: Factor on every channel count, in (0, 1]; 1 is the published network, 1/16 a demo.
         pool_ties: Where max-unpooling puts the maximum of a window whose values are equal but for
             rounding, as where an image is filled with one value. "torch": where rounding has it,
-            so that batch size, library and thread count decide; "first": at the first of the
-            values within 1e-4 of the plane's largest below the maximum. Training is always
-            torch's, and networks are shared.
+            so that batch size, library and thread count decide; "first": at the first value
+            within 1e-4 of the maximum. Training is always torch's, so networks are shared.
 
     Source: Liu et al., End-to-End Multi-Task Learning with Attention (arXiv:1803.10704).
     """
