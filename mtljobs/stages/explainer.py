@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import tee
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mtljobs.contracts import Explained, Faithfulness, Saliency, Task
-from mtljobs.explain.grad_cam import divide_by_max, upsample
+from mtljobs.explain.maps import are_one_map, divide_by_max, upsample
+
+_log = logging.getLogger(__name__)
 
 NO_SEGMENT = 65535
 """Fill of `order`."""
@@ -37,11 +41,14 @@ class Explainer:
     """Explains images one by one, so that no image's result depends on its company.
 
     Attributes:
-        model: In evaluation mode, without parameter gradients.
+        model: In evaluation mode, without parameter gradients; makes maps and says which pixels
+            are a group's.
+        forward: The same network as curves are computed with.
         segments_max: Length of the store's `segment` axis.
     """
 
     model: Any
+    forward: Callable[[Tensor, tuple[str, ...]], Mapping[str, Tensor]]
     tasks: Mapping[str, Task]
     saliency: Saliency
     faithfulness: Faithfulness
@@ -55,18 +62,31 @@ class Explainer:
             images: `channel row column` each, and the superpixel of each pixel; one is taken when
                 the batches of a task need it.
         """
-        mapped = (self._map(image, segments) for image, segments in images)
+        with_one_map: Counter[str] = Counter()
+
+        def mapped() -> Iterator[dict[str, _Mapped]]:
+            for image, segments in images:
+                found = self._map(image, segments)
+                with_one_map.update(name for name, own in found.items() if are_one_map(own.cams))
+                yield found
+
         # Each task fills batches of its own from the same images, about as far as the others.
-        streams = zip(self.tasks, tee(mapped, len(self.tasks)), strict=True)
+        streams = zip(self.tasks, tee(mapped(), len(self.tasks)), strict=True)
         by_task = [self._judge(name, stream) for name, stream in streams]
         for arrays in zip(*by_task, strict=True):
             yield dict(zip(self.tasks, arrays, strict=True))
+        for name, count in with_one_map.items():
+            _log.warning(
+                "all groups of %s have one map, up to a factor, in %d images: behind the explained "
+                "layer everything is linear. An earlier layer tells them apart.", name, count
+            )  # fmt: skip
 
     def _map(self, image: np.ndarray, segments: np.ndarray) -> dict[str, _Mapped]:
         images = torch.from_numpy(image)[None].to(self.device)
         with torch.no_grad():
-            clean = self.model(images, tuple(self.tasks))
-        masks = {name: task.group_masks(clean[name]) for name, task in self.tasks.items()}
+            exact = self.model(images, tuple(self.tasks))
+            clean = self.forward(images, tuple(self.tasks))
+        masks = {name: task.group_masks(exact[name]) for name, task in self.tasks.items()}
         cams = self.saliency.maps(
             self.model, images, evidence=lambda inputs: self._evidence(inputs, masks)
         )
@@ -87,7 +107,7 @@ class Explainer:
         """The arrays of one task, image by image."""
         mapped, shown = tee(image[name] for image in images)
         found = self.faithfulness.curves(
-            lambda images: cast("Tensor", self.model(images, (name,))[name]),
+            lambda images: self.forward(images, (name,))[name],
             self.tasks[name].score,
             (one.explained for one in shown),
         )

@@ -38,13 +38,14 @@ PARAMETERS = {
     "task_choice": choices_of("tasks"),
     "model_choice": choices_of("models"),
     "pruning_choice": choices_of("pruning"),
+    "saliency_choice": [cls for cls in choices_of("explain") if hasattr(cls, "map_size")],
     "faithfulness_choice": get_args(get_type_hints(Explain)["faithfulness"]),
     "synthetic_choice": [cls for cls in choices_of("data") if hasattr(cls, "info")],
 }
 
 
 def pytest_generate_tests(metafunc):
-    for name in PARAMETERS.keys() & set(metafunc.fixturenames):
+    for name in filter(metafunc.fixturenames.__contains__, PARAMETERS):  # in one order for all
         metafunc.parametrize(name, PARAMETERS[name], ids=lambda cls: cls.__name__)
 
 
