@@ -28,11 +28,11 @@ class PixelFlipping:
         batch: Images in every call of the network, no more and no fewer.
 
     Source: Bach et al., On Pixel-Wise Explanations for Non-Linear Classifier Decisions by
-        Layer-Wise Relevance Propagation (doi 10.1371/journal.pone.0130140), section "Pixel-
-        flipping"; steps and fills as in Quantus 0.6.0, whose "mean" is "drifting" here.
-        Departures: all channels of a pixel go at once, where Quantus flips single values; steps
-        are set by their number, so that areas of all measures compare at equal cost; step 0 is
-        kept, and divides; ties are stable.
+        Layer-Wise Relevance Propagation (doi 10.1371/journal.pone.0130140); fills as in Quantus
+        0.6.0, whose "mean" is "drifting" here. Departures: pixels get one value, where the paper
+        flips those of digits; all channels of a pixel go at once, where Quantus overwrites single
+        numbers; steps are set by how many there are, so that curves of all measures have one axis
+        and one cost; step 0 is kept, and divides; ties are stable.
     """
 
     def __init__(self, *, epsilon: float, fill: Fill, batch: int) -> None:

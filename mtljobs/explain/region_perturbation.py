@@ -37,8 +37,8 @@ class RegionPerturbation:
         batch: Images in every call of the network, no more and no fewer.
 
     Source: Samek et al., Evaluating the Visualization of What a Deep Neural Network Has Learned
-        (arXiv:1509.06321), section III, most relevant first; grid, order and fills as in Quantus
-        0.6.0, whose "mean" is "drifting" here. Departures: fills are constant, where the paper
+        (arXiv:1509.06321), most relevant first; grid, order and fills as in Quantus 0.6.0, whose
+        "mean" is "drifting" here. Departures: fills are constant, where the paper
         draws every pixel at random; scores are divided by step 0, where paper and Quantus
         subtract them from it; what Quantus pads the image with does not enter "drifting"; ties
         are stable.

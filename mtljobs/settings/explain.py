@@ -167,8 +167,8 @@ class IROF:
 class PixelFlipping:
     """The score while single pixels are overwritten, most salient first.
 
-    An image takes as many steps as it has superpixels, of equally many pixels, so that areas
-    compare with those of other measures at equal cost.
+    An image takes as many steps as it has superpixels, of equally many pixels, so that curves of
+    all measures have one axis and one cost.
 
     Attributes:
         epsilon: A clean score at or below it gives no curve (status 5).
@@ -191,8 +191,8 @@ class PixelFlipping:
 class RegionPerturbation:
     """The score while squares of a grid are filled, most salient first.
 
-    An image loses as many squares as it has superpixels, so that areas compare with those of
-    other measures at equal cost; the plan refuses a size without room for them.
+    An image loses as many squares as it has superpixels, so that curves of all measures have one
+    axis and one cost; the plan refuses a size without room for them.
 
     Attributes:
         edge: Rows, and columns, of a square in pixels.
