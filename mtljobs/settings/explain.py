@@ -163,7 +163,63 @@ class IROF:
     fill: Literal["drifting", "clean", "channels"] = "drifting"
 
 
-FaithfulnessChoice = IROF
+@dataclass(**DECLARED)
+class PixelFlipping:
+    """The score while single pixels are overwritten, most salient first.
+
+    An image takes as many steps as it has superpixels, of equally many pixels, so that curves of
+    all measures have one axis and one cost.
+
+    Attributes:
+        epsilon: A clean score at or below it gives no curve (status 5).
+        fill: What a pixel is replaced with. "black" and "white": the image's lowest and highest
+            value; "drifting", which Quantus calls "mean", "clean" and "channels": as of IROF.
+
+    Source: Bach et al., On Pixel-Wise Explanations for Non-Linear Classifier Decisions by
+        Layer-Wise Relevance Propagation (doi 10.1371/journal.pone.0130140).
+    """
+
+    implementation: ClassVar[str] = "mtljobs.explain.pixel_flipping:PixelFlipping"
+    version: ClassVar[int] = 1
+
+    name: Literal["pixel_flipping"]
+    epsilon: Annotated[float, Field(gt=0)] = 1e-6
+    fill: Literal["drifting", "clean", "channels", "black", "white"] = "black"
+
+
+@dataclass(**DECLARED)
+class RegionPerturbation:
+    """The score while squares of a grid are filled, most salient first.
+
+    An image loses as many squares as it has superpixels, so that curves of all measures have one
+    axis and one cost; the plan refuses a size without room for them.
+
+    Attributes:
+        edge: Rows, and columns, of a square in pixels.
+        epsilon: A clean score at or below it gives no curve (status 5).
+        fill: What a square is replaced with. "black" and "white": the image's lowest and highest
+            value; "drifting", which Quantus calls "mean", "clean" and "channels": as of IROF.
+
+    Source: Samek et al., Evaluating the Visualization of What a Deep Neural Network Has Learned
+        (arXiv:1509.06321); edge as in Quantus, where the paper has 9.
+    """
+
+    implementation: ClassVar[str] = "mtljobs.explain.region_perturbation:RegionPerturbation"
+    version: ClassVar[int] = 1
+
+    name: Literal["region_perturbation"]
+    edge: Annotated[int, Field(ge=1)] = 8
+    epsilon: Annotated[float, Field(gt=0)] = 1e-6
+    fill: Literal["drifting", "clean", "channels", "black", "white"] = "black"
+
+    def most_steps(self, size: tuple[int, int]) -> int:
+        """Squares of an image of (rows, columns): what it may have superpixels at most."""
+        return math.ceil(size[0] / self.edge) * math.ceil(size[1] / self.edge)
+
+
+FaithfulnessChoice = Annotated[
+    IROF | PixelFlipping | RegionPerturbation, Field(discriminator="name")
+]
 
 
 @dataclass(**DECLARED)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from quantus import IROF as QuantusIROF  # noqa: N811 (there are two)
-from torch import nn
 
 from mtljobs.contracts import Explained
 from mtljobs.explain.irof import IROF
@@ -16,27 +15,6 @@ from mtljobs.explain.superpixels import SLIC
 def fill_with_mean_of_image(arr, mask, **_):
     """What Quantus 0.5.3 does: 0.6.0 cannot mask RGB, and takes its mean over the batch."""
     return np.where(mask, arr.mean(axis=(1, 2, 3), keepdims=True), arr)
-
-
-class Double(nn.Module):
-    """Computes on in double precision, so that the two are told apart by their methods alone."""
-
-    def forward(self, images):
-        return images.double()
-
-
-@pytest.fixture
-def classifier():
-    layers = nn.Sequential(
-        nn.Conv2d(3, 8, 3, stride=2),
-        nn.ReLU(),
-        nn.Conv2d(8, 8, 3),
-        nn.ReLU(),
-        nn.AdaptiveAvgPool2d(2),
-        nn.Flatten(),
-        nn.Linear(32, 3),
-    )
-    return nn.Sequential(Double(), layers.double()).eval()
 
 
 @pytest.fixture
