@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
-from mtljobs.settings.explain import SLIC, Explain
+from mtljobs.settings.explain import SLIC, Explain, QuantusIROF
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,11 @@ def test_widest_room_still_fits_its_type():
     # `segments` is u2, and its highest value stands for no superpixel.
     widest = SLIC(name="slic", n_segments=20_000)
     assert Explain(images=1, superpixels=widest).segments_room() < 2**16
+
+
+def test_quantus_is_planned_with_the_superpixels_that_it_makes():
+    faithfulness = QuantusIROF(name="irof_quantus")
+    assert Explain(images=1, faithfulness=faithfulness).superpixels.n_segments == 100
+    for other in ({"n_segments": 40}, {"compactness": 1.0}):
+        with pytest.raises(ValidationError, match="Quantus makes 100 of compactness 10"):
+            Explain(images=1, superpixels=SLIC(name="slic", **other), faithfulness=faithfulness)
