@@ -189,7 +189,7 @@ class ExperimentLayout:
         images: Ids of the explained images; the `image` axis.
         block: Images per shard, and per chunk.
         size: (rows, columns) of the images.
-        cam_size: (rows, columns) of the explained layer.
+        cam_size: (rows, columns) of the saliency maps.
         segments_max: Length of the `segment` axis; `step` is one longer.
         tasks: Task name -> its layout.
         layers: Convolutions of the network; the `layer` axis.

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from jaxtyping import Float32, UInt16
 from skimage.segmentation import slic
 
 from mtljobs.errors import DataError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, UInt16
 
 
 class SLIC:

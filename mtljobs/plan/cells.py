@@ -7,7 +7,7 @@ from typing import Any
 
 from mtljobs.contracts import DatasetInfo, ExperimentLayout, Shard
 from mtljobs.plan.frozen import Cell
-from mtljobs.plan.layouts import explained_saliency, new_layout
+from mtljobs.plan.layouts import new_layout
 from mtljobs.plan.networks import (
     NAME_DIGITS,
     computing,
@@ -107,13 +107,14 @@ class CellPlanner:
         spec = {
             **self._common("explain"),
             "images": list(layout.images[start : start + layout.block]),
-            "saliency": canonical(explained_saliency(self.experiment)),
+            "saliency": canonical(explain.saliency.resolved(self.experiment.model)),
             "faithfulness": canonical(explain.faithfulness),
             "maps": explain.maps,
             "segments_max": layout.segments_max,
             "irof_batch": self.numerics.resolved_irof_batch(
                 self.experiment.data.size, self.experiment.model.width
             ),
+            "irof_forward": canonical(self.numerics.irof_forward),
         }
         inputs = {
             "data": data_identity(self.info),

@@ -9,7 +9,6 @@ from mtljobs.contracts import DatasetInfo, ExperimentLayout, TaskLayout
 from mtljobs.errors import GridError, nearest
 from mtljobs.plan.networks import data_identity
 from mtljobs.settings import Experiment, canonical
-from mtljobs.settings.explain import SaliencyChoice
 from mtljobs.settings.numerics import Numerics
 
 
@@ -28,7 +27,7 @@ def new_layout(
         images=explained_images(experiment, info),
         block=experiment.explain.block_size(),
         size=size,
-        cam_size=experiment.model.layer_size(explained_saliency(experiment).layer, size),
+        cam_size=experiment.explain.saliency.map_size(experiment.model, size),
         segments_max=experiment.explain.segments_room(),
         tasks={
             task.name: TaskLayout(
@@ -69,7 +68,7 @@ def comparable_settings(
         experiment.explain,
         block=experiment.explain.block_size(),
         segments_max=experiment.explain.segments_room(),
-        saliency=explained_saliency(experiment),
+        saliency=experiment.explain.saliency.resolved(experiment.model),
     )
     training = experiment.training.over(len(info.splits["train"]))
     values: dict[str, Any] = canonical(
@@ -87,13 +86,6 @@ def comparable_settings(
 def task_names(experiment: Experiment) -> tuple[str, ...]:
     """Names of the experiment's tasks, in its order."""
     return tuple(task.name for task in experiment.tasks)
-
-
-def explained_saliency(experiment: Experiment) -> SaliencyChoice:
-    """The saliency method, its layer named as in the network instead of by an alias."""
-    saliency = experiment.explain.saliency
-    layer = experiment.model.layers.get(saliency.layer, saliency.layer)
-    return dataclasses.replace(saliency, layer=layer)
 
 
 def explained_images(experiment: Experiment, info: DatasetInfo) -> tuple[str, ...]:

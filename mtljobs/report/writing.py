@@ -91,7 +91,7 @@ def _describe_maps(node: xr.DataTree) -> str:
     if "cam" not in node.data_vars:
         return "Mean saliency of each superpixel, since the run keeps no maps."
     size = f"{node.sizes['cam_row']} x {node.sizes['cam_column']}"
-    return f"Maps of {size} positions, as the explained layer has them, resized bilinearly."
+    return f"Maps of {size} positions, as their method gives them, resized bilinearly."
 
 
 def _drawing(

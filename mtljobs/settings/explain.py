@@ -1,18 +1,20 @@
 """Explanations. Context of `build`: none for saliency and superpixels; `batch` for faithfulness.
 
-A saliency method is built with the name of a module in place of an alias of the model, such as
-"last_shared": `build(dataclasses.replace(saliency, layer=layer))`.
+A saliency method is built as `resolved` gives it, with the name of a module in place of an alias
+of the model, such as "last_shared".
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from mtljobs.settings.base import DECLARED
+from mtljobs.settings.models import ModelChoice
 
 
 @dataclass(**DECLARED)
@@ -33,8 +35,85 @@ class GradCAM:
     name: Literal["grad_cam"]
     layer: str = "last_shared"
 
+    def resolved(self, model: ModelChoice) -> GradCAM:
+        """Itself, the layer named as in the network instead of by an alias."""
+        return replace(self, layer=model.layers.get(self.layer, self.layer))
 
-SaliencyChoice = GradCAM
+    def map_size(self, model: ModelChoice, size: tuple[int, int]) -> tuple[int, int]:
+        """(rows, columns) of the maps of images of a size.
+
+        Raises:
+            GridError: The model has no such layer to explain.
+        """
+        return model.layer_size(self.resolved(model).layer, size)
+
+
+@dataclass(**DECLARED)
+class InputGradient:
+    """How strongly the evidence for a group answers to each pixel, at the image's resolution.
+
+    The gradient is not multiplied by the image: that would call black pixels unimportant, where
+    faithfulness greys pixels out. It runs through the whole network and costs as much memory as a
+    training step of one image.
+
+    Attributes:
+        reduce: What a pixel's channels give together: the largest absolute gradient ("max", as
+            published) or the sum of them ("sum", as Quantus takes it).
+
+    Source: Simonyan et al., Deep Inside Convolutional Networks: Visualising Image Classification
+        Models and Saliency Maps (arXiv:1312.6034), section 3.1.
+    """
+
+    implementation: ClassVar[str] = "mtljobs.explain.input_gradient:InputGradient"
+    version: ClassVar[int] = 1
+
+    name: Literal["input_gradient"]
+    reduce: Literal["max", "sum"] = "max"
+
+    def resolved(self, model: ModelChoice) -> InputGradient:
+        """Itself: the image is no layer."""
+        return self
+
+    def map_size(self, model: ModelChoice, size: tuple[int, int]) -> tuple[int, int]:
+        """(rows, columns) of the maps: the images' own."""
+        return size
+
+
+@dataclass(**DECLARED)
+class RandomMap:
+    """The control: noise that no network had a part in, whose curves show what chance achieves.
+
+    Attributes:
+        layer: As of `grad_cam`: the maps are as coarse as those of this layer, so that a control
+            is like the maps it is compared with.
+        seed: Each makes another control; with the image, the task and the group it decides the
+            map.
+
+    Source: no paper's own; that an explanation is judged by a random counterpart is the practice
+        which Evaluate with the Inverse (arXiv:2502.15403) starts from.
+    """
+
+    implementation: ClassVar[str] = "mtljobs.explain.random_map:RandomMap"
+    version: ClassVar[int] = 1
+
+    name: Literal["random"]
+    layer: str = "last_shared"
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+    def resolved(self, model: ModelChoice) -> RandomMap:
+        """Itself, the layer named as in the network instead of by an alias."""
+        return replace(self, layer=model.layers.get(self.layer, self.layer))
+
+    def map_size(self, model: ModelChoice, size: tuple[int, int]) -> tuple[int, int]:
+        """(rows, columns) of the maps of images of a size.
+
+        Raises:
+            GridError: The model has no such layer.
+        """
+        return model.layer_size(self.resolved(model).layer, size)
+
+
+SaliencyChoice = Annotated[GradCAM | InputGradient | RandomMap, Field(discriminator="name")]
 
 
 @dataclass(**DECLARED)

@@ -83,6 +83,8 @@ def _explain_images(work: Work) -> list[ImageArrays | DataError]:
                 _write_checkpoint(paths[index], arrays)
             found[index] = arrays
             work.progress(len(found), len(images), "images")
+            if work.stop():
+                break  # the next image has a few rows at most in the batch that finished this one
     if left := [images[index] for index in missing if index not in found]:
         raise StopRequested(f"stopped before image {left[0]!r}")
     return [found[index] for index in range(len(images))]
@@ -91,7 +93,7 @@ def _explain_images(work: Work) -> list[ImageArrays | DataError]:
 def _explain_missing(
     work: Work, missing: list[int]
 ) -> Iterator[tuple[int, ImageArrays | DataError]]:
-    """Explain images as long as no stop is asked for; what was begun is finished."""
+    """Explain images as long as no stop is asked for; one that was begun before is finished."""
     device = apply_numerics(work)
     info = open_info(work)
     dataset = open_dataset(work, info, "test")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mtljobs.contracts import Explained, Faithfulness, Saliency, Task
-from mtljobs.explain.grad_cam import divide_by_max, upsample
+from mtljobs.explain.maps import divide_by_max, upsample
 
 NO_SEGMENT = 65535
 """Fill of `order`."""

@@ -75,7 +75,7 @@ EXPLANATIONS = (
 
 MAPS = {
     "native": (
-        Variable("cam", (*ITEM, "cam_row", "cam_column"), "saliency map as the layer has it"),
+        Variable("cam", (*ITEM, "cam_row", "cam_column"), "saliency map as its method gives it"),
     ),
     "scores": (),
 }

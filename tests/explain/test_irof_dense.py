@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from mtljobs.contracts import Explained
-from mtljobs.explain.grad_cam import GradCAM, divide_by_max, upsample
+from mtljobs.explain.grad_cam import GradCAM
 from mtljobs.explain.irof import IROF
+from mtljobs.explain.maps import divide_by_max, upsample
 from mtljobs.explain.superpixels import SLIC
 
 TASKS = ("segmentation", "depth", "normals")

@@ -12,6 +12,7 @@ from mtljobs.plan import planning
 from mtljobs.plan.networks import data_identity
 from mtljobs.settings import canonical, digest
 from mtljobs.settings.data import Rooms
+from mtljobs.settings.numerics import Forward
 
 
 @pytest.fixture
@@ -220,6 +221,18 @@ class TestNumerics:
         for stage in ("segment", "train", "prune", "evaluate"):
             assert of_stage(after, stage) == of_stage(before, stage)
         assert [shard.spec["irof_batch"] for shard in of_stage(after, "explain")] == [17] * 6
+        assert not {shard.name for shard in of_stage(after, "explain")} & {
+            shard.name for shard in of_stage(before, "explain")
+        }
+
+    def test_irof_forward_is_part_of_explain_alone(self, planned, of_stage, table):
+        before = planned(table)
+        table["numerics"] = {"irof_forward": {"folded": True}}
+        after = planned(table)
+        for stage in ("segment", "train", "prune", "evaluate"):
+            assert of_stage(after, stage) == of_stage(before, stage)
+        forwards = [shard.spec["irof_forward"] for shard in of_stage(after, "explain")]
+        assert forwards == [canonical(Forward(folded=True))] * 6
         assert not {shard.name for shard in of_stage(after, "explain")} & {
             shard.name for shard in of_stage(before, "explain")
         }
