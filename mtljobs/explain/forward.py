@@ -51,8 +51,8 @@ class Forward:
         >>> network = nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2), nn.ReLU()).eval()
         >>> images = torch.rand(1, 3, 4, 4)
         >>> forward = Forward(
-        ...     network, (images,), precision="float32", folded=True, channels_last=True,
-        ...     compiled=False,
+        ...     network=network, example=(images,), precision="float32", folded=True,
+        ...     channels_last=True, compiled=False,
         ... )  # fmt: skip
         >>> forward.unfolded, torch.allclose(forward(images), network(images), atol=1e-6)
         ((), True)
@@ -60,9 +60,9 @@ class Forward:
 
     def __init__(
         self,
+        *,
         network: nn.Module,
         example: tuple[Any, ...],
-        *,
         precision: Literal["float32", "tf32", "bfloat16"],
         folded: bool,
         channels_last: bool,

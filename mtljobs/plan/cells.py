@@ -109,12 +109,12 @@ class CellPlanner:
             "images": list(layout.images[start : start + layout.block]),
             "saliency": canonical(explain.saliency.resolved(self.experiment.model)),
             "faithfulness": canonical(explain.faithfulness),
+            "forward": canonical(explain.forward),
             "maps": explain.maps,
             "segments_max": layout.segments_max,
             "irof_batch": self.numerics.resolved_irof_batch(
                 self.experiment.data.size, self.experiment.model.width
             ),
-            "irof_forward": canonical(self.numerics.irof_forward),
         }
         inputs = {
             "data": data_identity(self.info),

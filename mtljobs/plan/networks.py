@@ -52,7 +52,7 @@ def data_identity(info: DatasetInfo) -> str:
 def computing(numerics: Numerics) -> dict[str, Any]:
     """The part of `[numerics]` that every computing shard depends on."""
     values: dict[str, Any] = canonical(numerics)
-    del values["irof_batch"], values["irof_forward"]
+    del values["irof_batch"]
     return values
 
 

@@ -1,4 +1,4 @@
-"""Explanations. Context of `build`: none for saliency and superpixels; `batch` for faithfulness.
+"""Explanations. Context of `build`: `batch` for faithfulness, `network` and `example` for forward.
 
 A saliency method is built as `resolved` gives it, with the name of a module in place of an alias
 of the model, such as "last_shared".
@@ -192,6 +192,31 @@ FaithfulnessChoice = Annotated[IROF | QuantusIROF, Field(discriminator="name")]
 
 
 @dataclass(**DECLARED)
+class Forward:
+    """How an explanation computes its perturbed images: by default as every stage computes.
+
+    Maps, and the clean prediction that groups are read off, are always exact. The clean score that
+    a curve is divided by is computed like the rest of the curve. `benchmarks/test_forward.py`
+    prints what each choice gains and how far it moves a curve.
+
+    Attributes:
+        precision: "float32" is exact: TF32 off. "tf32" rounds the factors of products to 10 bits,
+            on a GPU that can. "bfloat16" is torch's autocast: 8 bits.
+        folded: Batch norms become part of the convolutions before them.
+        channels_last: The channels of a pixel lie together in memory.
+        compiled: By `torch.compile`, which needs a C++ compiler where it runs.
+    """
+
+    implementation: ClassVar[str] = "mtljobs.explain.forward:Forward"
+    version: ClassVar[int] = 1
+
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    folded: bool = False
+    channels_last: bool = False
+    compiled: bool = False
+
+
+@dataclass(**DECLARED)
 class Explain:
     """Which images are explained, how, and what is kept.
 
@@ -201,6 +226,7 @@ class Explain:
         saliency: The method whose maps are judged.
         superpixels: What one step removes.
         faithfulness: How maps are judged.
+        forward: How the images that it needs are computed.
         segments_max: Room for superpixels in the store; None: 1.5 * n_segments, rounded up to 8.
         maps: "native" keeps every map at the layer's resolution, "scores" none.
         previews: Images kept in the store, for the report to lay maps over.
@@ -211,6 +237,7 @@ class Explain:
     saliency: SaliencyChoice = GradCAM(name="grad_cam")
     superpixels: SuperpixelsChoice = SLIC(name="slic")
     faithfulness: FaithfulnessChoice = IROF(name="irof")
+    forward: Forward = Forward()
     segments_max: Annotated[int, Field(ge=2, le=65_535)] | None = None
     maps: Literal["native", "scores"] = "native"
     previews: Annotated[int, Field(ge=0)] = 4

@@ -12,30 +12,6 @@ from mtljobs.settings.base import DECLARED
 
 
 @dataclass(**DECLARED)
-class Forward:
-    """How an explanation computes its perturbed images: by default as every stage computes.
-
-    Maps, and the clean prediction that groups are read off, are always exact. The clean score that
-    a curve is divided by is computed like the rest of the curve. `benchmarks/test_forward.py`
-    prints what each choice gains and how far it moves a curve.
-
-    Attributes:
-        precision: "float32" is exact: TF32 off. "tf32" rounds the factors of products to 10 bits,
-            on a GPU that can. "bfloat16" is torch's autocast: 8 bits.
-        folded: Batch norms become part of the convolutions before them.
-        channels_last: The channels of a pixel lie together in memory.
-        compiled: By `torch.compile`, which needs a C++ compiler where it runs.
-    """
-
-    version: ClassVar[int] = 1
-
-    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
-    folded: bool = False
-    channels_last: bool = False
-    compiled: bool = False
-
-
-@dataclass(**DECLARED)
 class Numerics:
     """Settings that change rounding, and with it bits.
 
@@ -45,7 +21,6 @@ class Numerics:
         deterministic: Refuse torch's algorithms that depend on timing.
         irof_batch: Perturbed images per forward pass of an explanation; "auto" is a table over
             image size and width, never a function of the machine.
-        irof_forward: How they are computed; maps never depend on it.
     """
 
     version: ClassVar[int] = 1
@@ -54,7 +29,6 @@ class Numerics:
     precision: Literal["float32"] = "float32"
     deterministic: bool = True
     irof_batch: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    irof_forward: Forward = Forward()
 
     def resolved_irof_batch(self, size: tuple[int, int], width: float) -> int:
         """Images per forward pass: "auto" is 2**20 pixels at full width, in 16 to 64 images."""

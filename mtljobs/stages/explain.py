@@ -15,7 +15,7 @@ from mtljobs.errors import DataError, StopRequested
 from mtljobs.ledger.records import require_intact
 from mtljobs.settings import build
 from mtljobs.settings.base import restore
-from mtljobs.settings.explain import FaithfulnessChoice, SaliencyChoice
+from mtljobs.settings.explain import FaithfulnessChoice, Forward, SaliencyChoice
 from mtljobs.stages.explainer import NO_SEGMENT, Explainer, ImageArrays
 from mtljobs.stages.materials import (
     apply_numerics,
@@ -124,8 +124,13 @@ def open_explainer(work: Work, device: torch.device) -> Explainer:
     """The shard's network and methods."""
     spec = work.shard.spec
     tasks = open_tasks(work, open_info(work))
+    model = open_network(work, "network", tasks, device).requires_grad_(False)
+    example = torch.zeros(spec["irof_batch"], 3, *spec["data"]["size"], device=device)
     return Explainer(
-        model=open_network(work, "network", tasks, device).requires_grad_(False),
+        model=model,
+        forward=build(
+            restore(Forward, spec["forward"]), network=model, example=(example, tuple(tasks))
+        ),
         tasks=tasks,
         saliency=build(restore(SaliencyChoice, spec["saliency"])),
         faithfulness=build(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import tee
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,11 +37,14 @@ class Explainer:
     """Explains images one by one, so that no image's result depends on its company.
 
     Attributes:
-        model: In evaluation mode, without parameter gradients.
+        model: In evaluation mode, without parameter gradients; makes maps and says which pixels
+            are a group's.
+        forward: The same network as curves are computed with.
         segments_max: Length of the store's `segment` axis.
     """
 
     model: Any
+    forward: Callable[[Tensor, tuple[str, ...]], Mapping[str, Tensor]]
     tasks: Mapping[str, Task]
     saliency: Saliency
     faithfulness: Faithfulness
@@ -65,8 +68,9 @@ class Explainer:
     def _map(self, image: np.ndarray, segments: np.ndarray) -> dict[str, _Mapped]:
         images = torch.from_numpy(image)[None].to(self.device)
         with torch.no_grad():
-            clean = self.model(images, tuple(self.tasks))
-        masks = {name: task.group_masks(clean[name]) for name, task in self.tasks.items()}
+            exact = self.model(images, tuple(self.tasks))
+            clean = self.forward(images, tuple(self.tasks))
+        masks = {name: task.group_masks(exact[name]) for name, task in self.tasks.items()}
         cams = self.saliency.maps(
             self.model, images, evidence=lambda inputs: self._evidence(inputs, masks)
         )
@@ -87,7 +91,7 @@ class Explainer:
         """The arrays of one task, image by image."""
         mapped, shown = tee(image[name] for image in images)
         found = self.faithfulness.curves(
-            lambda images: cast("Tensor", self.model(images, (name,))[name]),
+            lambda images: self.forward(images, (name,))[name],
             self.tasks[name].score,
             (one.explained for one in shown),
         )

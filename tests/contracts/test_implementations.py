@@ -26,6 +26,7 @@ SEAMS = {
         None,
         {"model", "tasks", "weighting", "hooks", "dataset", "validation", "depth_unit", "seed"},
     ),
+    "forward": (None, {"network", "example"}),
     "saliency": (contracts.Saliency, set()),
     "superpixels": (contracts.Superpixels, set()),
     "faithfulness": (contracts.Faithfulness, {"batch"}),

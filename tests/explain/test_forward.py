@@ -29,7 +29,7 @@ def network():
 
 def forward(network, *, example=(IMAGES[:1],), **departures):
     exact = {"precision": "float32", "folded": False, "channels_last": False, "compiled": False}
-    return Forward(network, example, **{**exact, **departures})
+    return Forward(network=network, example=example, **{**exact, **departures})
 
 
 def flags():

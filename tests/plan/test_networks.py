@@ -12,7 +12,7 @@ from mtljobs.plan import planning
 from mtljobs.plan.networks import data_identity
 from mtljobs.settings import canonical, digest
 from mtljobs.settings.data import Rooms
-from mtljobs.settings.numerics import Forward
+from mtljobs.settings.explain import Forward
 
 
 @pytest.fixture
@@ -225,13 +225,13 @@ class TestNumerics:
             shard.name for shard in of_stage(before, "explain")
         }
 
-    def test_irof_forward_is_part_of_explain_alone(self, planned, of_stage, table):
+    def test_forward_is_part_of_explain_alone(self, planned, of_stage, table, experiment):
         before = planned(table)
-        table["numerics"] = {"irof_forward": {"folded": True}}
+        experiment["explain"]["forward"] = {"folded": True}
         after = planned(table)
         for stage in ("segment", "train", "prune", "evaluate"):
             assert of_stage(after, stage) == of_stage(before, stage)
-        forwards = [shard.spec["irof_forward"] for shard in of_stage(after, "explain")]
+        forwards = [shard.spec["forward"] for shard in of_stage(after, "explain")]
         assert forwards == [canonical(Forward(folded=True))] * 6
         assert not {shard.name for shard in of_stage(after, "explain")} & {
             shard.name for shard in of_stage(before, "explain")
