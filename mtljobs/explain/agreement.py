@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
-from mtljobs.contracts import Curve
+from mtljobs.contracts import Curve, Explained, Faithfulness
 
 if TYPE_CHECKING:
-    from jaxtyping import Float64, Integer
+    from jaxtyping import Bool, Float, Float64, Int, Integer
 
 
 def curve_deviations(ours: Curve, theirs: Curve) -> Float64[np.ndarray, "step"]:
@@ -28,7 +30,9 @@ def curve_deviations(ours: Curve, theirs: Curve) -> Float64[np.ndarray, "step"]:
         >>> curve_deviations(ours, theirs).tolist()
         [0.0, 0.0, 0.25]
     """
-    return np.abs(ours.scores - theirs.scores) / np.abs(theirs.scores).max()
+    largest = np.abs(theirs.scores).max()
+    deviations: Float64[np.ndarray, "step"] = np.abs(ours.scores - theirs.scores) / largest
+    return deviations
 
 
 def score_deviation(ours: Curve, theirs: Curve) -> float:
@@ -50,22 +54,58 @@ def quantus_score(curve: Curve) -> float:
     return float(len(curve.order) - np.trapezoid(curve.scores[1:]))
 
 
-@contextmanager
-def recorded_indices(network: nn.Module) -> Iterator[list[Integer[Tensor, "image ..."]]]:
-    """A context in which all whole numbers that modules return are kept, call after call.
+def fed_images(
+    engine: Faithfulness, explained: Explained, group: int
+) -> list[Float[Tensor, "image channel row column"]]:
+    """The batches that an engine gives the network for one item, in order.
+
+    No network computes: the images do not depend on what it says, as long as that has a curve.
+    """
+    batches: list[Tensor] = []
+
+    def predict(images: Tensor) -> Tensor:
+        batches.append(images)
+        return explained.clean.expand(len(images), *explained.clean.shape)
+
+    def score(
+        prediction: Float[Tensor, "item channel row column"],
+        *,
+        clean: Float[Tensor, "item channel row column"],
+        mask: Bool[Tensor, "item row column"],
+        group: Int[Tensor, "item"],
+    ) -> Float[Tensor, "item"]:
+        return torch.ones(len(prediction), device=prediction.device)
+
+    item = slice(group, group + 1)
+    alone = dataclasses.replace(explained, masks=explained.masks[item], maps=explained.maps[item])
+    list(engine.curves(predict, score, [alone]))
+    return batches
+
+
+def pooling_positions(
+    network: nn.Module,
+    predict: Callable[[Tensor], Tensor],
+    images: Float[Tensor, "image channel row column"],
+    row: int,
+) -> list[Integer[Tensor, "..."]]:
+    """All whole numbers that a network's modules return for one image of a batch.
 
     Such are the positions that max-pooling took its values from, where unpooling puts them back:
     where a window's values tie, as in an area of one grey, rounding decides.
     """
+    with _recorded_integers(network) as found, torch.inference_mode():
+        predict(images)
+    return [values[row] for values in found]
+
+
+@contextmanager
+def _recorded_integers(network: nn.Module) -> Iterator[list[Tensor]]:
     found: list[Tensor] = []
 
     def keep(_module: nn.Module, _inputs: object, outputs: object) -> None:
         values = outputs if isinstance(outputs, tuple) else (outputs,)
-        found.extend(
-            value
-            for value in values
-            if isinstance(value, Tensor) and not (value.is_floating_point() or value.is_complex())
-        )
+        tensors = [value for value in values if isinstance(value, Tensor)]
+        found.extend(tensor for tensor in tensors if tensor.dtype == torch.int64)
 
     hooks = [module.register_forward_hook(keep) for module in network.modules()]
     try:

@@ -145,7 +145,8 @@ def _area_of_quantus(
 ) -> float:
     """The one number that Quantus gives for an item."""
     with _quiet_quantus():
-        from quantus import IROF  # noqa: PLC0415 (takes seconds, and few need it)
+        # Here, since it takes seconds and few need it.
+        from quantus.metrics.faithfulness.irof import IROF  # noqa: PLC0415
 
         metric = IROF(
             normalise=False,

@@ -8,8 +8,8 @@ import weakref
 
 import numpy as np
 import pytest
-import quantus
 import torch
+from quantus.metrics.faithfulness import irof
 from torch import nn
 
 from mtljobs.contracts import Explained
@@ -154,11 +154,11 @@ def test_softmax_of_the_users_network_stays(engine, ours, explain):
 
 
 def test_quantus_that_computes_something_else_is_refused(engine, explain, monkeypatch):
-    class Halved(quantus.IROF):
+    class Halved(irof.IROF):
         def __call__(self, **given):
             return [area / 2 for area in super().__call__(**given)]
 
-    monkeypatch.setattr(quantus, "IROF", Halved)
+    monkeypatch.setattr(irof, "IROF", Halved)
     predict, score, explained = explain("depth")
     with pytest.raises(UserError, match="not the Quantus that mtljobs was tested with"):
         list(engine.curves(predict, score, [explained]))
