@@ -5,6 +5,7 @@ No shard: nothing is written, and nothing that is planned depends on it.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from mtljobs.contracts import Curve, Explained, Faithfulness, Progress, Score, Shard
@@ -76,7 +78,7 @@ def compare_engines(
     shown = _open_images(work, images)
     compared: dict[str, Any] = {}
     for name, task in explainer.tasks.items():
-        both = _BothEngines(work, explainer.model)
+        both = _BothEngines(work, explainer.model, name)
         alone = dataclasses.replace(
             explainer, tasks={name: task}, forward=explainer.model, faithfulness=both
         )
@@ -104,24 +106,33 @@ class Item:
         same_status: They agree on whether there is a curve, and why not.
         curve: Largest deviation of a step, as `curve_deviations`; NaN without two curves.
         score: Deviation of Quantus's number, as `score_deviation`; NaN without two curves.
-        positions: Positions of max-pooling that differ at the step of the largest deviation, where
-            one is notable; else 0.
+        positions: Positions of max-pooling that differ at the step of the largest deviation; 0
+            where the deviation is not notable.
+        in_float64: The deviation of that step where the network computes both engines' images in
+            float64; NaN where the deviation is not notable.
     """
 
     same_status: bool
     curve: float = np.nan
     score: float = np.nan
     positions: int = 0
+    in_float64: float = np.nan
 
     @property
-    def deviation(self) -> float:
-        """The larger of the two; 0 where there is nothing to compare."""
-        return float(np.nan_to_num(max(self.curve, self.score)))
+    def is_notable(self) -> bool:
+        """Some deviation is looked into."""
+        return max(self.curve, self.score) > NOTABLE
+
+    @property
+    def is_rounding(self) -> bool:
+        """A notable deviation of float32 alone, that no tie in max-pooling made."""
+        return self.is_notable and not self.positions and self.in_float64 <= NOTABLE
 
     @property
     def is_unexplained(self) -> bool:
-        """Other than rounding and ties in max-pooling can make it."""
-        return not self.same_status or (self.deviation > NOTABLE and not self.positions)
+        """Neither rounding nor ties in max-pooling made it."""
+        explained = self.positions > 0 or self.is_rounding
+        return not self.same_status or (self.is_notable and not explained)
 
 
 @dataclass
@@ -130,12 +141,14 @@ class _BothEngines:
 
     Attributes:
         network: What their `predict` calls.
+        task: For which.
         items: What they were asked for so far.
         seconds: That each engine took.
     """
 
     work: Work
     network: nn.Module
+    task: str
     items: list[Item] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=lambda: {"irof": 0.0, "irof_quantus": 0.0})
 
@@ -160,7 +173,7 @@ class _BothEngines:
         for one in explained:
             ours, theirs = (self._timed(name, predict, score, one) for name in self._engines)
             for group, pair in enumerate(zip(ours, theirs, strict=True)):
-                self.items.append(self._compare(*pair, predict, one, group))
+                self.items.append(self._compare(pair, predict, score, one, group=group))
             yield []
 
     def _timed(
@@ -173,34 +186,56 @@ class _BothEngines:
 
     def _compare(
         self,
-        ours: Curve,
-        theirs: Curve,
+        curves: tuple[Curve, Curve],
         predict: Callable[[Tensor], Tensor],
+        score: Score,
         explained: Explained,
+        *,
         group: int,
     ) -> Item:
+        ours, theirs = curves
         same_status = ours.status == theirs.status
         if np.isnan(ours.scores[0]) or np.isnan(theirs.scores[0]):
             return Item(same_status)
         deviations = curve_deviations(ours, theirs)
         item = Item(same_status, deviations.max(), score_deviation(ours, theirs))
-        if item.deviation <= NOTABLE:
+        if not item.is_notable:
             return item
+        ours_fed, theirs_fed = (
+            fed_images(engine, explained, group) for engine in self._engines.values()
+        )
         step = int(deviations.argmax())
-        return dataclasses.replace(item, positions=self._positions(predict, explained, group, step))
+        # Either image in a batch as large as the one in which its engine had it computed; the
+        # clean image is the first that Quantus asks for, and none of ours.
+        batch, row = divmod(step - 1, len(ours_fed[0]))
+        found = pooling_positions(self.network, predict, ours_fed[batch], row)
+        expected = pooling_positions(self.network, predict, theirs_fed[step], 0)
+        exact = self._exact_scores(
+            torch.stack([explained.image, ours_fed[batch][row], theirs_fed[step][0]]),
+            score,
+            explained,
+            group,
+        )
+        return dataclasses.replace(
+            item,
+            positions=sum(int((a != b).sum()) for a, b in zip(found, expected, strict=True)),
+            in_float64=abs(exact[1] - exact[2]) / abs(exact[0]) / np.abs(theirs.scores).max(),
+        )
 
-    def _positions(
-        self, predict: Callable[[Tensor], Tensor], explained: Explained, group: int, step: int
-    ) -> int:
-        """Positions of max-pooling that differ between the engines at one step.
-
-        Either image is computed in a batch as large as the one in which its engine had it computed.
-        """
-        ours, theirs = (fed_images(engine, explained, group) for engine in self._engines.values())
-        batch, row = divmod(step - 1, len(ours[0]))  # the clean image is not among them
-        found = pooling_positions(self.network, predict, ours[batch], row)
-        expected = pooling_positions(self.network, predict, theirs[step], 0)
-        return sum(int((a != b).sum()) for a, b in zip(found, expected, strict=True))
+    def _exact_scores(
+        self, images: Tensor, score: Score, explained: Explained, group: int
+    ) -> list[float]:
+        """An item's score on each image, the clean one first, computed in float64."""
+        network = copy.deepcopy(self.network).double()
+        with torch.inference_mode():
+            predictions = network(images.double(), (self.task,))[self.task]
+            scores = score(
+                predictions,
+                clean=predictions[:1].expand_as(predictions),
+                mask=explained.masks[[group] * len(images)],
+                group=torch.full((len(images),), group, device=images.device),
+            )
+        return scores.tolist()
 
 
 def summarise(items: Sequence[Item], *, seconds: dict[str, float]) -> dict[str, Any]:
@@ -208,13 +243,13 @@ def summarise(items: Sequence[Item], *, seconds: dict[str, float]) -> dict[str, 
 
     Returns:
         Counts; the median, 99 % quantile and maximum of the deviations of curves and of Quantus's
-        scores, None without any; how many items are above `NOTABLE` and `LARGE`; of the notable
-        ones, how many have positions of max-pooling that differ, and how many of all items are
-        unexplained; the seconds of either engine.
+        scores, None without any; how many items are above `NOTABLE` and `LARGE`; of how many of
+        these positions of max-pooling differ, how many others agree in float64, and how many of
+        all items are unexplained; the seconds of either engine.
     """
     curves = np.array([item.curve for item in items if np.isfinite(item.curve)])
     scores = np.array([item.score for item in items if np.isfinite(item.curve)])
-    notable = [item for item in items if item.deviation > NOTABLE]
+    notable = [item for item in items if item.is_notable]
     return {
         "items": len(items),
         "curves": len(curves),
@@ -222,9 +257,10 @@ def summarise(items: Sequence[Item], *, seconds: dict[str, float]) -> dict[str, 
         "curve": _quantiles(curves),
         "score": _quantiles(scores),
         "above_1e-5": len(notable),
-        "above_1e-4": sum(item.deviation > LARGE for item in items),
+        "above_1e-4": sum(max(item.curve, item.score) > LARGE for item in notable),
         "pooling_differs": sum(item.positions > 0 for item in notable),
         "positions": sum(item.positions for item in notable),
+        "rounding": sum(item.is_rounding for item in notable),
         "unexplained": sum(item.is_unexplained for item in items),
         "seconds": seconds,
     }
