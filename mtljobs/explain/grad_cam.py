@@ -34,7 +34,8 @@ class GradCAM:
         """One map per image and group of each task, at the layer's resolution.
 
         One forward pass, and one backward pass per group for the whole batch, from the evidence
-        to the layer and no further; nothing before the layer is recorded.
+        to the layer and no further; nothing before the layer is recorded. What the other images
+        of a batch are changes no bit of a map; how many they are may change its rounding.
 
         Raises:
             GridError: The layer is no module of the model, runs more or less than once, has no
@@ -75,6 +76,7 @@ def grad_cam(
         `maps.upsample`.
 
     Example:
+        >>> import torch
         >>> activations = torch.tensor([[[[2.0, 0.0]], [[1.0, 4.0]]]])  # 2 channels of 1 x 2
         >>> gradients = torch.tensor([[[[1.0, 3.0]], [[-1.0, -1.0]]]])  # on average 2 and -1
         >>> grad_cam(activations, gradients).tolist()

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 ONE_MAP_TOLERANCE = 1e-4
-"""How far maps that are one may lie apart, as a fraction of their maxima: float32 rounding leaves
-some 1e-6, and bins that differ at all some 1e-2 (`docs/log.md`)."""
+"""How far maps that are one may lie apart, as a fraction of their maxima. On narrow SegNet-MTANs
+rounding left 5e-7, and bins of depth with maps of their own lay 5e-3 apart or more."""
 
 
 def upsample(

@@ -59,20 +59,18 @@ class RandomMap:
             scalars, activations = run_from_layer(model, self._layer, lambda: evidence(images))
         rows, columns = activations.shape[-2:]
         keys = [_key(image) for image in images.detach().float().cpu().numpy()]
-        return {
-            task: torch.from_numpy(
-                np.stack(
-                    [
-                        [
-                            noise(self._seed, key, task, group, size=(rows, columns))
-                            for group in range(values.shape[1])
-                        ]
-                        for key in keys
-                    ]
-                )
-            ).to(images.device)
-            for task, values in scalars.items()
-        }
+
+        def draw(task: str, groups: int) -> Tensor:
+            maps = [
+                [
+                    noise(self._seed, key, task, group, size=(rows, columns))
+                    for group in range(groups)
+                ]
+                for key in keys
+            ]
+            return torch.from_numpy(np.array(maps)).to(images.device)
+
+        return {task: draw(task, values.shape[1]) for task, values in scalars.items()}
 
 
 def _key(image: Float32[np.ndarray, "channel row column"]) -> str:

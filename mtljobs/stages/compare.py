@@ -198,7 +198,7 @@ class _BothEngines:
         if np.isnan(ours.scores[0]) or np.isnan(theirs.scores[0]):
             return Item(same_status)
         deviations = curve_deviations(ours, theirs)
-        item = Item(same_status, deviations.max(), score_deviation(ours, theirs))
+        item = Item(same_status, float(deviations.max()), score_deviation(ours, theirs))
         if not item.is_notable:
             return item
         ours_fed, theirs_fed = (
@@ -219,7 +219,8 @@ class _BothEngines:
         return dataclasses.replace(
             item,
             positions=sum(int((a != b).sum()) for a, b in zip(found, expected, strict=True)),
-            in_float64=abs(exact[1] - exact[2]) / abs(exact[0]) / np.abs(theirs.scores).max(),
+            in_float64=abs(exact[1] - exact[2])
+            / abs(exact[0] * float(np.abs(theirs.scores).max())),
         )
 
     def _exact_scores(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import tee
@@ -12,7 +14,9 @@ import torch
 from torch import Tensor
 
 from mtljobs.contracts import Explained, Faithfulness, Saliency, Task
-from mtljobs.explain.maps import divide_by_max, upsample
+from mtljobs.explain.maps import are_one_map, divide_by_max, upsample
+
+_log = logging.getLogger(__name__)
 
 NO_SEGMENT = 65535
 """Fill of `order`."""
@@ -58,12 +62,24 @@ class Explainer:
             images: `channel row column` each, and the superpixel of each pixel; one is taken when
                 the batches of a task need it.
         """
-        mapped = (self._map(image, segments) for image, segments in images)
+        with_one_map: Counter[str] = Counter()
+
+        def mapped() -> Iterator[dict[str, _Mapped]]:
+            for image, segments in images:
+                found = self._map(image, segments)
+                with_one_map.update(name for name, own in found.items() if are_one_map(own.cams))
+                yield found
+
         # Each task fills batches of its own from the same images, about as far as the others.
-        streams = zip(self.tasks, tee(mapped, len(self.tasks)), strict=True)
+        streams = zip(self.tasks, tee(mapped(), len(self.tasks)), strict=True)
         by_task = [self._judge(name, stream) for name, stream in streams]
         for arrays in zip(*by_task, strict=True):
             yield dict(zip(self.tasks, arrays, strict=True))
+        for name, count in with_one_map.items():
+            _log.warning(
+                "all groups of %s have one map, up to a factor, in %d images: behind the explained "
+                "layer everything is linear. An earlier layer tells them apart.", name, count
+            )  # fmt: skip
 
     def _map(self, image: np.ndarray, segments: np.ndarray) -> dict[str, _Mapped]:
         images = torch.from_numpy(image)[None].to(self.device)

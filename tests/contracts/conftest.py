@@ -36,6 +36,7 @@ PARAMETERS = {
     "task_choice": choices_of("tasks"),
     "model_choice": choices_of("models"),
     "pruning_choice": choices_of("pruning"),
+    "saliency_choice": [cls for cls in choices_of("explain") if hasattr(cls, "map_size")],
     "synthetic_choice": [cls for cls in choices_of("data") if hasattr(cls, "info")],
 }
 

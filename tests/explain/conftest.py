@@ -8,6 +8,8 @@ import torch
 from torch import nn
 
 from mtljobs.contracts import DatasetInfo
+from mtljobs.models.deeplab_resnet import DeepLabResNet
+from mtljobs.models.segnet_mtan import SegNetMTAN
 from mtljobs.tasks.depth import Depth
 from mtljobs.tasks.normals import Normals
 from mtljobs.tasks.segmentation import Segmentation
@@ -79,3 +81,49 @@ def image():
     generator = np.random.default_rng(0)
     blocks = np.kron(generator.random((3, 6, 8)), np.ones((4, 4)))
     return (0.9 * blocks + 0.1 * generator.random((3, 24, 32))).astype(np.float32)
+
+
+@pytest.fixture
+def images():
+    return torch.rand(3, 3, 16, 16)
+
+
+@pytest.fixture
+def evidence_of(tasks):
+    """Makes the evidence for all groups of all tasks, over the pixels that a network predicts."""
+
+    def make(network):
+        def compute(images):
+            predictions = network(images, tasks=tuple(tasks))
+            return {
+                name: task.evidence(predictions[name], task.group_masks(predictions[name]))
+                for name, task in tasks.items()
+            }
+
+        return compute
+
+    return make
+
+
+@pytest.fixture
+def evidence(net, evidence_of):
+    return evidence_of(net)
+
+
+CHANNELS = {"segmentation": 4, "depth": 1, "normals": 3}
+
+
+@pytest.fixture(params=["segnet_mtan", "deeplab_resnet"])
+def study(request):
+    """A narrow network of the study, and images that it takes."""
+    torch.manual_seed(2)  # one with which all tasks of both have maps that are not all zero
+    if request.param == "segnet_mtan":
+        network = SegNetMTAN(width=1 / 16, channels=CHANNELS, widths=None)
+        images = torch.rand(2, 3, 32, 64)
+    else:
+        scaling = {"backbone": None, "input_scaling": None}
+        network = DeepLabResNet(width=1 / 16, channels=CHANNELS, widths=None, **scaling)
+        images = torch.rand(2, 3, 33, 49)
+    with torch.no_grad():  # so that batch norms have seen an image
+        network.train()(images, tasks=tuple(CHANNELS))
+    return network.eval(), images

@@ -56,6 +56,18 @@ class TestShapes:
         assert layout().size == (32, 64)
         assert layout().cam_size == cam_size
 
+    @pytest.mark.parametrize(
+        ("saliency", "cam_size"),
+        [
+            ({"name": "input_gradient"}, (32, 64)),
+            ({"name": "random"}, (32, 64)),
+            ({"name": "random", "layer": "bottleneck"}, (2, 4)),
+        ],
+    )
+    def test_maps_are_as_large_as_their_method_says(self, layout, experiment, saliency, cam_size):
+        experiment["explain"]["saliency"] = saliency
+        assert layout().cam_size == cam_size
+
     def test_axes_of_the_plan_are_those_of_the_grid(self, layout):
         assert (layout().sparsities, layout().seeds, layout().block) == ((0.0, 0.5), (0,), 3)
         assert layout().segments_max == 152  # 1.5 * 100, rounded up to a multiple of 8
@@ -94,6 +106,13 @@ class TestShapes:
         assert (explain["block"], explain["segments_max"]) == (7, 152)
         assert explain["saliency"]["layer"] == "conv_block_dec.0"
         assert layout().settings["numerics"]["irof_batch"] == 64
+
+    @pytest.mark.parametrize("name", ["grad_cam", "random"])
+    def test_alias_of_a_layer_is_the_layer(self, layout, experiment, name):
+        experiment["explain"]["saliency"] = {"name": name, "layer": "bottleneck"}
+        by_alias = layout()
+        experiment["explain"]["saliency"]["layer"] = "conv_block_enc.4"
+        assert layout() == by_alias
 
 
 class TestRefusals:
@@ -145,8 +164,9 @@ class TestRefusals:
         experiment["pruning"]["variant"] = "dynamic"
         assert refusal().endswith('reached the sparsity: use training.keep = "last".')
 
-    def test_layer_that_the_model_lacks(self, refusal, experiment):
-        experiment["explain"]["saliency"] = {"name": "grad_cam", "layer": "botleneck"}
+    @pytest.mark.parametrize("name", ["grad_cam", "random"])
+    def test_layer_that_the_model_lacks(self, refusal, experiment, name):
+        experiment["explain"]["saliency"] = {"name": name, "layer": "botleneck"}
         assert "no layer 'botleneck' to explain; nearest: bottleneck" in refusal()
 
     def test_data_set_that_nobody_prepared(self, refusal, experiment, workspace):

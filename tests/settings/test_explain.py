@@ -1,9 +1,24 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from mtljobs.settings.explain import SLIC, Explain, QuantusIROF
+from mtljobs.errors import GridError
+from mtljobs.settings import canonical
+from mtljobs.settings.base import restore
+from mtljobs.settings.explain import (
+    SLIC,
+    Explain,
+    GradCAM,
+    InputGradient,
+    QuantusIROF,
+    RandomMap,
+    SaliencyChoice,
+)
+from mtljobs.settings.models import DeepLabResNet, SegNetMTAN
+
+SEGNET, DEEPLAB = SegNetMTAN(name="segnet_mtan"), DeepLabResNet(name="deeplab_resnet")
+OF_A_LAYER = [GradCAM(name="grad_cam"), RandomMap(name="random", seed=7)]
 
 
 @pytest.mark.parametrize(
@@ -56,6 +71,49 @@ def test_widest_room_still_fits_its_type():
     # `segments` is u2, and its highest value stands for no superpixel.
     widest = SLIC(name="slic", n_segments=20_000)
     assert Explain(images=1, superpixels=widest).segments_room() < 2**16
+
+
+@pytest.mark.parametrize("saliency", OF_A_LAYER, ids=lambda saliency: saliency.name)
+def test_layer_is_named_as_in_the_network_and_nothing_else_changes(saliency):
+    resolved = saliency.resolved(SEGNET)
+    assert resolved == type(saliency)(**{**vars(saliency), "layer": "conv_block_dec.0"})
+    assert resolved.resolved(SEGNET) == resolved
+    assert saliency.resolved(DEEPLAB).layer == "backbone.layer4.2.conv2"
+
+
+@pytest.mark.parametrize("saliency", OF_A_LAYER, ids=lambda saliency: saliency.name)
+def test_maps_of_a_layer_are_as_large_as_the_layer(saliency):
+    assert saliency.map_size(SEGNET, (64, 96)) == (64, 96)
+    assert saliency.map_size(DEEPLAB, (321, 321)) == (41, 41)
+    with pytest.raises(GridError, match="segnet_mtan has no layer 'backbone"):
+        saliency.resolved(DEEPLAB).map_size(SEGNET, (64, 96))
+
+
+def test_maps_of_the_image_are_as_large_as_the_image():
+    saliency = InputGradient(name="input_gradient")
+    assert saliency.resolved(DEEPLAB) == saliency
+    assert saliency.map_size(DEEPLAB, (321, 321)) == (321, 321)
+
+
+@pytest.mark.parametrize(
+    "saliency", [*OF_A_LAYER, InputGradient(name="input_gradient", reduce="sum")], ids=str
+)
+def test_plan_gives_back_the_method_that_it_was_made_with(saliency):
+    assert restore(SaliencyChoice, canonical(saliency)) == saliency
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"name": "input_gradient", "layer": "last_shared"},
+        {"name": "grad_cam", "seed": 1},
+        {"name": "random", "seed": -1},
+        {"name": "saliency"},
+    ],
+)
+def test_key_of_another_method_is_refused(table):
+    with pytest.raises(ValidationError):
+        TypeAdapter(SaliencyChoice).validate_python(table)
 
 
 def test_quantus_is_planned_with_the_superpixels_that_it_makes():
