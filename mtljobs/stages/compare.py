@@ -8,8 +8,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -78,7 +78,7 @@ def compare_engines(
     shown = _open_images(work, images)
     compared: dict[str, Any] = {}
     for name, task in explainer.tasks.items():
-        both = _BothEngines(work, explainer.model, name)
+        both = _BothEngines(shard.spec, explainer.model, name)
         alone = dataclasses.replace(
             explainer, tasks={name: task}, forward=explainer.model, faithfulness=both
         )
@@ -135,25 +135,19 @@ class Item:
         return not self.same_status or (self.is_notable and not explained)
 
 
-@dataclass
 class _BothEngines:
     """Behind the seam of one engine, two: keeps how they compare, and gives no curves.
 
-    Attributes:
+    Args:
         network: What their `predict` calls.
         task: For which.
-        items: What they were asked for so far.
+
+    Attributes:
+        items: How they compare on what they were asked for so far.
         seconds: That each engine took.
     """
 
-    work: Work
-    network: nn.Module
-    task: str
-    items: list[Item] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=lambda: {"irof": 0.0, "irof_quantus": 0.0})
-
-    def __post_init__(self) -> None:
-        spec = self.work.shard.spec
+    def __init__(self, spec: Mapping[str, Any], network: nn.Module, task: str) -> None:
         epsilon = restore(FaithfulnessChoice, spec["faithfulness"]).epsilon
         choices = (
             IROF(name="irof", epsilon=epsilon),
@@ -162,6 +156,10 @@ class _BothEngines:
         self._engines: dict[str, Faithfulness] = {
             choice.name: build(choice, batch=spec["irof_batch"]) for choice in choices
         }
+        self._network = network
+        self._task = task
+        self.items: list[Item] = []
+        self.seconds = dict.fromkeys(self._engines, 0.0)
 
     def curves(
         self,
@@ -208,28 +206,24 @@ class _BothEngines:
         # Either image in a batch as large as the one in which its engine had it computed; the
         # clean image is the first that Quantus asks for, and none of ours.
         batch, row = divmod(step - 1, len(ours_fed[0]))
-        found = pooling_positions(self.network, predict, ours_fed[batch], row)
-        expected = pooling_positions(self.network, predict, theirs_fed[step], 0)
-        exact = self._exact_scores(
-            torch.stack([explained.image, ours_fed[batch][row], theirs_fed[step][0]]),
-            score,
-            explained,
-            group,
-        )
+        found = pooling_positions(self._network, predict, ours_fed[batch], row)
+        expected = pooling_positions(self._network, predict, theirs_fed[step], 0)
+        images = torch.stack([explained.image, ours_fed[batch][row], theirs_fed[step][0]])
+        clean, *both = self._exact_scores(images, score, explained, group)
+        largest = float(np.abs(theirs.scores).max())
         return dataclasses.replace(
             item,
             positions=sum(int((a != b).sum()) for a, b in zip(found, expected, strict=True)),
-            in_float64=abs(exact[1] - exact[2])
-            / abs(exact[0] * float(np.abs(theirs.scores).max())),
+            in_float64=abs(both[0] - both[1]) / abs(clean * largest),
         )
 
     def _exact_scores(
         self, images: Tensor, score: Score, explained: Explained, group: int
     ) -> list[float]:
         """An item's score on each image, the clean one first, computed in float64."""
-        network = copy.deepcopy(self.network).double()
+        network = copy.deepcopy(self._network).double()
         with torch.inference_mode():
-            predictions = network(images.double(), (self.task,))[self.task]
+            predictions = network(images.double(), (self._task,))[self._task]
             scores = score(
                 predictions,
                 clean=predictions[:1].expand_as(predictions),
