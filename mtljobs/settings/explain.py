@@ -10,7 +10,7 @@ import math
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from mtljobs.settings.base import DECLARED
@@ -164,6 +164,28 @@ class IROF:
 
 
 @dataclass(**DECLARED)
+class QuantusIROF:
+    """IROF as the Quantus library itself computes it, one forward pass at a time.
+
+    The curves are those of `irof` up to rounding, and take as long as Quantus takes; superpixels
+    must be `slic` as it is by default, since Quantus makes its own. `mtljobs compare-engines` sets
+    the two side by side on a run.
+
+    Attributes:
+        epsilon: A clean score at or below it gives no curve (status 5).
+
+    Source: Hedstrom et al., Quantus: An Explainable AI Toolkit for Responsible Evaluation of
+        Neural Network Explanations and Beyond (arXiv:2202.06861), release 0.6.
+    """
+
+    implementation: ClassVar[str] = "mtljobs.explain.quantus_irof:QuantusIROF"
+    version: ClassVar[int] = 1
+
+    name: Literal["irof_quantus"]
+    epsilon: Annotated[float, Field(gt=0)] = 1e-6
+
+
+@dataclass(**DECLARED)
 class PixelFlipping:
     """The score while single pixels are overwritten, most salient first.
 
@@ -218,8 +240,11 @@ class RegionPerturbation:
 
 
 FaithfulnessChoice = Annotated[
-    IROF | PixelFlipping | RegionPerturbation, Field(discriminator="name")
+    IROF | QuantusIROF | PixelFlipping | RegionPerturbation, Field(discriminator="name")
 ]
+
+QUANTUS_SUPERPIXELS = SLIC(name="slic", n_segments=100, compactness=10.0)
+"""What Quantus divides every image into; it cannot be told otherwise."""
 
 
 @dataclass(**DECLARED)
@@ -272,6 +297,17 @@ class Explain:
     segments_max: Annotated[int, Field(ge=2, le=65_535)] | None = None
     maps: Literal["native", "scores"] = "native"
     previews: Annotated[int, Field(ge=0)] = 4
+
+    @model_validator(mode="after")
+    def _quantus_makes_its_own_superpixels(self) -> Explain:
+        own = self.superpixels == QUANTUS_SUPERPIXELS
+        if isinstance(self.faithfulness, QuantusIROF) and not own:
+            raise ValueError(
+                "irof_quantus cannot be given superpixels: Quantus makes 100 of compactness 10; "
+                f"received {self.superpixels.n_segments} of {self.superpixels.compactness:g}. "
+                'Leave superpixels away, or take faithfulness = { name = "irof" }'
+            )
+        return self
 
     def block_size(self) -> int:
         """Images per shard, resolved."""
