@@ -13,6 +13,9 @@ LIGHT_PYTHONS := 3.12 3.13
 LIGHT_TESTS = $(wildcard $(addprefix tests/,light contracts/test_settings.py \
     settings golden plan ledger store results cluster report cli))
 
+# The Quantus that published scores come from: tests compare with it, and nothing else needs it.
+ORACLE := .oracle/quantus-0.5.3
+
 help:
 	@sed -n 's/^## //p' Makefile
 
@@ -21,7 +24,7 @@ demo: .venv/ready
 	@.venv/bin/mtljobs submit --grid demo --executor local
 
 ## make test     all tests; the torch-free rooms also on other Pythons, where these are installed
-test: .venv/ready
+test: .venv/ready $(ORACLE)/ready
 	.venv/bin/python -m pytest $(IN_PARALLEL)
 	@$(MAKE) --no-print-directory test-light
 
@@ -52,7 +55,7 @@ lock:
 
 ## make clean    remove environments and caches; results in runs/ stay
 clean:
-	rm -rf .venv $(LIGHT_PYTHONS:%=.venv-%) dist
+	rm -rf .venv $(LIGHT_PYTHONS:%=.venv-%) .oracle dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find $(wildcard mtljobs tests benchmarks) -name __pycache__ -prune -exec rm -rf {} +
 
@@ -70,6 +73,13 @@ clean:
 %/ready: %/locked pyproject.toml
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check \
 	    --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Beside the newer Quantus of .venv, so in a folder of its own: a subprocess puts it on its path.
+$(ORACLE)/ready: containers/oracle.lock | .venv/locked
+	@rm -rf $(@D)
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check \
+	    --require-hashes --no-deps --only-binary :all: --target $(@D) -r $<
 	@touch $@
 
 .PRECIOUS: .venv-%/locked .venv-%/ready

@@ -46,7 +46,7 @@ def compare(shape: tuple[int, ...], *, rounds: int) -> tuple[float, float]:
 
 def step_seconds(size: tuple[int, int], channels: dict[str, int]) -> float:
     """One forward and backward pass of the whole network at full width, for one image."""
-    network = SegNetMTAN(width=1.0, channels=channels, widths=None)
+    network = SegNetMTAN(width=1.0, pool_ties="torch", channels=channels, widths=None)
     image = torch.rand(1, 3, *size)
     begin = time.perf_counter()
     predictions = network(image, network.tasks)

@@ -489,12 +489,15 @@ class Saliency(Protocol):
 
 @dataclass(frozen=True)
 class Curve:
-    """How a score falls while superpixels go, for one item.
+    """How a score falls while parts of the image go, for one item.
+
+    Parts are superpixels for IROF. Other measures take as many, L, so that all curves have one
+    axis, and number them by the step that takes them.
 
     Attributes:
         scores: Step 0 to L, divided by step 0; NaN where `status` is not 1.
-        order: Superpixel removed at each step, most salient first.
-        segment_score: Mean saliency of each superpixel.
+        order: Part removed at each step, most salient first.
+        segment_score: Mean saliency of each part.
         status: A key of `STATUS`.
     """
 

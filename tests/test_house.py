@@ -99,7 +99,7 @@ def test_lock_pins_what_pyproject_asks_for(lock, extras):
         assert all(map(requirement.specifier.contains, found)), f"{requirement}: make lock"
 
 
-@pytest.mark.parametrize("lock", ["light", "compute", "dev"])
+@pytest.mark.parametrize("lock", ["light", "compute", "dev", "oracle"])
 def test_lock_pins_by_hash_and_names_no_registry(lock):
     text = (CHECKOUT / f"containers/{lock}.lock").read_text()
     pins = re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from mtljobs import __version__
+from mtljobs.cli.comparing import compare_engines
 from mtljobs.cli.data import data_app
 from mtljobs.cli.following import (
     INCOMPLETE,
@@ -279,3 +280,6 @@ def report(run: RunArgument = None, workspace: WorkspaceOption = None) -> None:
     from mtljobs.report import write_report  # noqa: PLC0415
 
     console.print(str(write_report(find_run(run, open_workspace(workspace)))))
+
+
+app.command()(compare_engines)

@@ -29,7 +29,9 @@ def load_network(run: str | Path, *, experiment: str, sparsity: float, seed: int
     plan = read_newest(found)
     assert plan is not None  # noqa: S101 (that is how `find_run` knows a run)
     cell = find_cell(plan, found.name, (experiment, sparsity, seed))
-    shard = _finished_network(found, plan, cell)
+    shard = _phases(plan, cell)[-1]
+    if not _is_finished(found, shard):
+        raise _unfinished(found, plan, cell)
     workspace = run_workspace(found)
     info = dataset_info(restore(DataChoice, shard.spec["data"]), workspace)
     tasks = [restore(TaskChoice, values) for values in shard.spec["tasks"]]
@@ -70,10 +72,50 @@ def find_cell(plan: Plan, run: str, slot: tuple[str, float, int]) -> Cell:
     return found
 
 
-def _finished_network(run: RunFolder, plan: Plan, cell: Cell) -> Shard:
-    phases = [shard for shard in plan.shards if shard.name in cell.shards and "phase" in shard.spec]
-    if find_record(run_workspace(run), run, phases[-1]) is not None:
-        return phases[-1]
+def find_finished(
+    run: RunFolder, *, experiment: str | None, sparsity: float | None, seed: int | None
+) -> tuple[Plan, Cell]:
+    """A run's plan, and its first cell whose network is finished.
+
+    Args:
+        experiment: Of the cell; None: any, and likewise the other two.
+
+    Raises:
+        UserError: The run has no such cell, or no such network is finished yet.
+    """
+    plan = read_newest(run)
+    assert plan is not None  # noqa: S101 (that is how `find_run` knows a run)
+    cells = [
+        cell
+        for cell in plan.cells
+        if experiment in {None, cell.experiment}
+        and sparsity in {None, cell.sparsity}
+        and seed in {None, cell.seed}
+    ]
+    if not cells:
+        slots = (f"{cell.experiment} {cell.sparsity:g} {cell.seed}" for cell in plan.cells)
+        raise UserError(
+            f"the run {run.name!r} has no such cell; planned, as experiment, sparsity, seed: "
+            f"{', '.join(slots)}."
+        )
+    for cell in cells:
+        if _is_finished(run, _phases(plan, cell)[-1]):
+            return plan, cell
+    raise _unfinished(run, plan, cells[0])
+
+
+def _phases(plan: Plan, cell: Cell) -> list[Shard]:
+    """What makes a cell's network, in order."""
+    return [shard for shard in plan.shards if shard.name in cell.shards and "phase" in shard.spec]
+
+
+def _is_finished(run: RunFolder, phase: Shard) -> bool:
+    return find_record(run_workspace(run), run, phase) is not None
+
+
+def _unfinished(run: RunFolder, plan: Plan, cell: Cell) -> UserError:
+    """What to say of a network that is not there yet."""
+    phases = _phases(plan, cell)
     states = read_states(run).shards
     due = next(shard for shard in phases if states[shard.name].state != "done")
     state = states[due.name].state
@@ -83,7 +125,7 @@ def _finished_network(run: RunFolder, plan: Plan, cell: Cell) -> Shard:
         else f"`mtljobs resume {run.name}` goes on with the run, `mtljobs status {run.name}` says "
         "more"
     )
-    raise UserError(
+    return UserError(
         f"the network of {cell.experiment} at sparsity {cell.sparsity:g}, seed {cell.seed} is not "
         f"trained yet: of its {len(phases)} phases, {phases.index(due)} are done, and {due.name} "
         f"is {state}. {advice}. In a copied run, copy shared/networks along."

@@ -7,17 +7,14 @@ the pixel counts and sums of the superpixels, so that no step has to wait for th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from torch import Tensor
 
 from mtljobs.contracts import Curve, Explained, Score
 from mtljobs.explain.batches import removal_curves
-from mtljobs.explain.removal import Removal, drifting_greys, remove_superpixels, segment_means
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, Float64, Int
+from mtljobs.explain.removal import Fill, Removal, part_fills, remove_superpixels, segment_means
 
 
 class IROF:
@@ -45,7 +42,7 @@ class IROF:
     ) -> None:
         self._epsilon = epsilon
         self._sort: Literal["stable"] | None = "stable" if order == "stable" else None
-        self._fill = fill
+        self._fill: Fill = fill
         self._batch = batch
 
     def curves(
@@ -67,16 +64,11 @@ class IROF:
             explained.image,
             segments=explained.segments,
             order=order,
-            fills=self._fills(explained, order),
+            fills=part_fills(
+                explained.image.cpu().numpy(),
+                self._fill,
+                segments=explained.segments,
+                order=order,
+            ),
             part_scores=saliency,
         )
-
-    def _fills(
-        self, explained: Explained, order: Int[np.ndarray, "group step"]
-    ) -> Float64[np.ndarray, "group step filled_channel"]:
-        image: Float[np.ndarray, "channel row column"] = explained.image.cpu().numpy()
-        if self._fill == "drifting":
-            return drifting_greys(image, segments=explained.segments, order=order)[..., None]
-        axes = None if self._fill == "clean" else (1, 2)
-        means = np.atleast_1d(image.mean(axis=axes, dtype=np.float64))
-        return np.broadcast_to(means, (*order.shape, len(means)))

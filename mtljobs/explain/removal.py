@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 NEVER = np.iinfo(np.int32).max
 """Rank of a pixel that stays."""
+
+Fill = Literal["drifting", "clean", "channels", "black", "white"]
+"""What takes the place of a part; see `part_fills`."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,23 @@ def remove_superpixels(
     )
 
 
+def remove_in_turn(
+    image: Float[Tensor, "channel row column"],
+    *,
+    ranks: Int32[np.ndarray, "group row column"],
+    fills: Float64[np.ndarray, "group step filled_channel"],
+    part_scores: Float64[np.ndarray, "group step"],
+) -> Removal:
+    """The removal of parts that have no numbers of their own: each is called by its step."""
+    return Removal(
+        image=image,
+        ranks=torch.as_tensor(ranks, device=image.device),
+        fills=torch.tensor(fills, dtype=image.dtype, device=image.device),
+        order=np.broadcast_to(np.arange(part_scores.shape[1]), part_scores.shape),
+        part_scores=part_scores,
+    )
+
+
 def segment_means(
     maps: Float[np.ndarray, "group row column"], segments: Integer[np.ndarray, "row column"]
 ) -> Float64[np.ndarray, "group segment"]:
@@ -115,3 +135,42 @@ def drifting_greys(
         greys[:, step] = total / image.size
         total += values[segment] * greys[:, step] - sums[segment]
     return greys
+
+
+def part_fills(
+    image: Float[np.ndarray, "channel row column"],
+    fill: Fill,
+    *,
+    segments: Integer[np.ndarray, "row column"],
+    order: Int[np.ndarray, "group step"],
+) -> Float64[np.ndarray, "group step filled_channel"]:
+    """What each part is replaced with when it goes: one value, or one per channel.
+
+    Args:
+        fill: "drifting": the mean over channels and pixels of the image as it is at that step;
+            "clean": that mean of the clean image; "channels": the clean image's mean per channel;
+            "black", "white": its lowest and highest value in any channel.
+        segments: The part of each pixel.
+        order: The part that each step takes away.
+
+    Example:
+        >>> image, segments = np.array([[[0.0, 2.0]], [[3.0, 7.0]]]), np.array([[0, 1]])
+        >>> for fill in ("clean", "channels", "black", "white"):
+        ...     part_fills(image, fill, segments=segments, order=np.array([[1]])).tolist()
+        [[[3.0]]]
+        [[[1.0, 5.0]]]
+        [[[0.0]]]
+        [[[7.0]]]
+    """
+    match fill:
+        case "drifting":
+            return drifting_greys(image, segments=segments, order=order)[..., None]
+        case "black":
+            values = image.min(keepdims=True)
+        case "white":
+            values = image.max(keepdims=True)
+        case "clean":
+            values = image.mean(keepdims=True, dtype=np.float64)
+        case "channels":
+            values = image.mean(axis=(1, 2), dtype=np.float64)
+    return np.broadcast_to(values.ravel().astype(np.float64), (*order.shape, values.size))

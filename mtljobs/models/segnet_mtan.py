@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 from jaxtyping import Float
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from mtljobs.models.predictions import normalise_normals, require_branches
 from mtljobs.models.resizing import enlarge, halve
-from mtljobs.models.unpooling import TracedPool, TracedUnpool, Unpool
+from mtljobs.models.unpooling import FirstPool, TracedPool, TracedUnpool, Unpool
 from mtljobs.models.widths import checked_widths, present_widths
 from mtljobs.settings import models as settings
 
@@ -111,6 +111,8 @@ class SegNetMTAN(nn.Module):
         width: Factor on every channel count of the published network.
         channels: Output channels per task; the tasks' order is the order of the branches.
         widths: Channels per channel group of a network that was cut; None: as `width` says.
+        pool_ties: Where unpooling puts the maximum of a window whose values are equal but for
+            rounding, in evaluation mode: "torch": where rounding has it; "first": see `FirstPool`.
 
     Raises:
         ValueError: `widths` are not the groups of this network, or not within their widths.
@@ -122,7 +124,12 @@ class SegNetMTAN(nn.Module):
     """
 
     def __init__(
-        self, *, width: float, channels: Mapping[str, int], widths: Mapping[str, int] | None
+        self,
+        *,
+        width: float,
+        pool_ties: Literal["torch", "first"],
+        channels: Mapping[str, int],
+        widths: Mapping[str, int] | None,
     ) -> None:
         super().__init__()
         choice = settings.SegNetMTAN(name="segnet_mtan", width=width)
@@ -152,7 +159,9 @@ class SegNetMTAN(nn.Module):
                 for task in self.tasks
             }
         )
-        self.pool: nn.Module = nn.MaxPool2d(2, return_indices=True)
+        self.pool: nn.Module = (
+            FirstPool() if pool_ties == "first" else nn.MaxPool2d(2, return_indices=True)
+        )
         self.unpool: nn.Module = Unpool()
         _initialise(self)
 

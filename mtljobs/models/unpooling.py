@@ -7,9 +7,52 @@ traced pair replaces the indices by a tensor that does.
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
+
+TIE = 1e-4
+"""Share of a window's maximum by which a value may lie below it and count as equal to it."""
+
+Pooled = tuple[Float[Tensor, "image channel row column"], Int[Tensor, "image channel row column"]]
+"""Maxima, and the place that each was found at in its plane, counted row by row."""
+
+
+class FirstPool(nn.Module):
+    """Max-pooling of 2 x 2 windows where, in evaluation mode, the first of equal values wins.
+
+    Where an image was filled with one value, the values in a window differ by rounding alone.
+    torch takes the largest, so that batch size, layout, library and number of threads decide where
+    unpooling puts it. Here the index is that of the first value within `TIE` of the maximum, which
+    is far above rounding (a few 1e-6) and far below what tells places of an image apart; what is
+    carried on is the maximum still, and values that are equal to the last bit share its gradient.
+    Only a value that lies `TIE` below the maximum, give or take rounding, is left to rounding.
+    Training takes torch's choice.
+    """
+
+    def forward(
+        self, features: Float[Tensor, "image channel doubled_row doubled_column"]
+    ) -> Pooled:
+        """The pooled features and their indices."""
+        if self.training:
+            return functional.max_pool2d(features, 2, return_indices=True)
+        upper, lower = features[..., ::2, :], features[..., 1::2, :]
+        columns = torch.maximum(upper, lower)  # ten times as fast as torch's pooling on a CPU
+        pooled = torch.maximum(columns[..., ::2], columns[..., 1::2])
+        least = pooled - TIE * pooled.abs()
+        width = features.shape[3]
+        behind = torch.where(lower[..., ::2] >= least, width, width + 1)
+        behind = torch.where(upper[..., 1::2] >= least, 1, behind)
+        behind = torch.where(upper[..., ::2] >= least, 0, behind)
+        return pooled, _corners(pooled) + behind
+
+
+def _corners(pooled: Float[Tensor, "image channel row column"]) -> Int[Tensor, "row column"]:
+    """Where each window begins in its plane."""
+    rows, columns = pooled.shape[2:]
+    row, column = (torch.arange(length, device=pooled.device) for length in (rows, columns))
+    return 4 * columns * row[:, None] + 2 * column
 
 
 class Unpool(nn.Module):

@@ -9,6 +9,7 @@ from mtljobs.contracts import DatasetInfo, ExperimentLayout, TaskLayout
 from mtljobs.errors import GridError, nearest
 from mtljobs.plan.networks import data_identity
 from mtljobs.settings import Experiment, canonical
+from mtljobs.settings.explain import RegionPerturbation
 from mtljobs.settings.numerics import Numerics
 
 
@@ -104,9 +105,10 @@ def check_experiment(experiment: Experiment, info: DatasetInfo) -> None:
     """Refuse what its settings classes cannot see alone.
 
     Raises:
-        GridError: A target that the data set lacks, a size that the model cannot take, a batch
-            larger than the training split, a validation without images, best weights of a
-            network that prunes as it trains, or a sparsity out of the method's reach.
+        GridError: A target that the data set lacks, a size that the model cannot take, images
+            without room for what faithfulness removes, a batch larger than the training split, a
+            validation without images, best weights of a network that prunes as it trains, or a
+            sparsity out of the method's reach.
     """
     where = f"experiment {experiment.name!r}"
     for task in experiment.tasks:
@@ -121,8 +123,24 @@ def check_experiment(experiment: Experiment, info: DatasetInfo) -> None:
             f"{where}: {experiment.model.name} takes images whose rows and columns are multiples "
             f"of {multiple}, received {experiment.data.size[0]} x {experiment.data.size[1]}."
         )
+    _check_faithfulness(experiment)
     _check_sparsities(experiment)
     _check_training(experiment, info)
+
+
+def _check_faithfulness(experiment: Experiment) -> None:
+    faithfulness, room = experiment.explain.faithfulness, experiment.explain.segments_room()
+    # Every image has pixels for all its superpixels; squares are for the settings to count.
+    if isinstance(faithfulness, RegionPerturbation):
+        rows, columns = experiment.data.size
+        if room > (most := faithfulness.most_steps((rows, columns))):
+            raise GridError(
+                f"experiment {experiment.name!r}: region perturbation takes a square for each "
+                f"superpixel, of which an image may have {room}, and {rows} x {columns} pixels "
+                f"hold {most} squares of edge {faithfulness.edge}; lower "
+                "explain.faithfulness.edge, explain.superpixels.n_segments or "
+                "explain.segments_max."
+            )
 
 
 def _check_training(experiment: Experiment, info: DatasetInfo) -> None:

@@ -64,7 +64,7 @@ def _phase_spec(
         "phase": phase.kind,
         "method": canonical(phase.method),
         "data": canonical(experiment.data),
-        "model": canonical(experiment.model),
+        "model": canonical(experiment.model, learns=True),
         "tasks": canonical(experiment.tasks, learns=True),
         "seed": seed,
         "sparsity": phase.sparsity,

@@ -55,7 +55,7 @@ def performance(rows: Sequence[Performance]) -> Figure:
 
 
 def mean_curves(curves: Mapping[tuple[str, str], xr.DataArray]) -> Figure:
-    """Mean IROF curves: a row per experiment, a column per task, a line per sparsity.
+    """Mean curves: a row per experiment, a column per task, a line per sparsity.
 
     Args:
         curves: (Experiment, task) -> mean curve (sparsity, removed).
@@ -73,7 +73,7 @@ def mean_curves(curves: Mapping[tuple[str, str], xr.DataArray]) -> Figure:
             for unused in (panel for panel in row if not panel.lines):
                 unused.set_axis_off()
         for panel in axes[-1]:
-            panel.set_xlabel("superpixels removed")
+            panel.set_xlabel("share of the steps")
     return figure
 
 

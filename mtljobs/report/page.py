@@ -135,10 +135,13 @@ def _faithfulness(tables: Tables, drawings: Drawings) -> Markup:
     return join(
         [
             _text(
-                "AOC is the area over the IROF curve: superpixels are greyed out one after the "
-                "other, the most salient first, and the score that the explanation is about is "
-                "divided by its value on the clean image. 0 means that nothing is lost; the "
-                "sooner the score falls, the closer to 1, and the more faithful the explanation."
+                "AOC is the area over the curve of the experiment's faithfulness measure (its "
+                "settings name it): parts of the image are overwritten one after the other, the "
+                "most salient first, and the score that the explanation is about is divided by "
+                "its value on the clean image. IROF greys out superpixels, pixel flipping "
+                "overwrites single pixels, region perturbation squares. 0 means that nothing is "
+                "lost; the sooner the score falls, the closer to 1, and the more faithful the "
+                "explanation. Areas of different measures do not compare."
             ),
             _picture(drawings.faithfulness),
             *_per_experiment(tables, lambda rows, _: aoc_sheet(rows)),

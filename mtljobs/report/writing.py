@@ -65,10 +65,10 @@ def draw(tree: xr.DataTree, tables: Tables) -> Drawings:
         curves=_drawing(
             "curves",
             mean_curves(curves),
-            alt="Mean IROF curves, a panel per experiment and task, a line per sparsity.",
-            caption="Mean score, divided by the clean score, while superpixels are greyed out, the "
-            "most salient first; over all items with status ok, read at equal shares of each "
-            "image's superpixels.",
+            alt="Mean curves, a panel per experiment and task, a line per sparsity.",
+            caption="Mean score, divided by the clean score, while parts of the image go, the most "
+            "salient first; over all items with status ok, read at equal shares of each image's "
+            "steps, which are as many as it has superpixels.",
         ),
         saliency=list(_draw_saliency(tree)),
     )

@@ -1,8 +1,10 @@
-"""Areas over IROF curves, and mean curves: derived from a run's arrays, stored nowhere.
+"""Areas over curves, and mean curves: derived from a run's arrays, stored nowhere.
 
 Every function takes the dataset of a task's node, or any selection of it that keeps whole curves;
 `aoc` and `quantus` take a tree as well. Items whose `status` is not 1 come out as NaN; whether an
 item is *missing* is read from `status` alone, never from NaN.
+
+The array `irof` holds the curves of whichever faithfulness measure the experiment chose.
 """
 
 from __future__ import annotations
@@ -13,6 +15,11 @@ from typing import overload
 import numpy as np
 import xarray as xr
 
+MEASURE = "faithfulness"
+"""Attribute of a task's dataset, where `open_run` put it: the measure that its curves are of."""
+
+_IROF = ("irof", "irof_quantus")
+
 
 @overload
 def aoc(items: xr.Dataset) -> xr.DataArray: ...
@@ -21,8 +28,8 @@ def aoc(items: xr.DataTree) -> xr.DataTree: ...
 def aoc(items: xr.Dataset | xr.DataTree) -> xr.DataArray | xr.DataTree:
     """Area over each item's curve, on steps 0 to L and divided by L.
 
-    0 where the score never falls, 1 - 1/(2L) where the first superpixel takes it all; negative
-    where the score rises above the clean one.
+    0 where the score never falls, 1 - 1/(2L) where the first step takes it all; negative where
+    the score rises above the clean one. Of one measure with another, areas do not compare.
 
     Returns:
         Of a dataset its items' areas; of a tree the same tree with a variable `aoc` alone.
@@ -47,7 +54,7 @@ def aoc(items: xr.Dataset | xr.DataTree) -> xr.DataArray | xr.DataTree:
     # The padding is NaN, and NaN * 0 is NaN; a NaN inside a curve stays one.
     under: xr.DataArray = xr.dot(curve.where(inside, 0.0), weight, dim="step")
     area = (1 - under / segments).where(ok)
-    return area.rename("aoc").assign_attrs(long_name="area over the IROF curve", units="1")
+    return area.rename("aoc").assign_attrs(long_name="area over the curve", units="1")
 
 
 @overload
@@ -55,9 +62,10 @@ def quantus(items: xr.Dataset) -> xr.DataArray: ...
 @overload
 def quantus(items: xr.DataTree) -> xr.DataTree: ...
 def quantus(items: xr.Dataset | xr.DataTree) -> xr.DataArray | xr.DataTree:
-    """Quantus's number for each item: L * aoc + (1 + p_1) / 2.
+    """Quantus's number for each item's IROF: L * aoc + (1 + p_1) / 2.
 
-    Not divided by L, so images with more superpixels weigh more.
+    Not divided by L, so images with more superpixels weigh more. NaN for the curves of another
+    measure than IROF.
 
     Returns:
         Of a dataset its items' numbers; of a tree the same tree with a variable `quantus` alone.
@@ -78,6 +86,8 @@ def quantus(items: xr.Dataset | xr.DataTree) -> xr.DataArray | xr.DataTree:
     curve, segments, _ = _curves(items)
     first = curve.isel(step=1, drop=True).astype(float)
     number = segments * aoc(items) + (1 + first) / 2
+    if items.attrs.get(MEASURE, "irof") not in _IROF:
+        number = xr.full_like(number, np.nan)
     return number.rename("quantus").assign_attrs(long_name="IROF as Quantus 0.5.3", units="1")
 
 
@@ -88,7 +98,7 @@ def mean_curve(items: xr.Dataset, *, points: int = 51) -> xr.DataArray:
     at equal shares of L.
 
     Args:
-        points: Length of the axis `removed`, the share of superpixels removed, 0 to 1.
+        points: Length of the axis `removed`, the share of the L steps, 0 to 1.
     """
     curve, segments, ok = _curves(items)
     removed = xr.DataArray(np.linspace(0, 1, points), dims="removed")

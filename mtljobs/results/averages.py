@@ -37,7 +37,7 @@ class Average:
         mean: Over all items with status 1, each with the same weight; NaN where there is none.
         low: Lower end of the 95 % bootstrap interval over images; NaN with fewer than 2 images.
         high: Its upper end.
-        quantus: Mean of Quantus's number over the same items.
+        quantus: Mean of Quantus's number over the same items; NaN where the measure is not IROF.
         items: How many items the mean is over.
         images: How many images they come from.
         seed_mean: Mean over seeds of each seed's mean over its items.

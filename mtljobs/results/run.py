@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +10,16 @@ import xarray as xr
 
 from mtljobs.errors import UserError
 from mtljobs.ledger.paths import RunFolder, open_workspace
+from mtljobs.results.areas import MEASURE
 
 
 def open_run(path: str | Path) -> xr.DataTree:
     """A run's results: a node `/<experiment>/<task>` per task, read when they are used.
 
     What plain `xarray.open_datatree` gives, with the axes `sparsity` and `seed` in ascending
-    order (in the store they grow at their ends) and the images' `n_segments` beside each task's
-    arrays, where `aoc` finds it in any selection.
+    order (in the store they grow at their ends). The images' `n_segments` stand beside each task's
+    arrays, where `aoc` finds them in any selection, and the attribute `faithfulness` there names
+    the measure of its curves.
 
     Args:
         path: A run's folder, its `store.zarr`, or the name of a run in the workspace
@@ -32,7 +35,13 @@ def open_run(path: str | Path) -> xr.DataTree:
     for node in stored.subtree:
         if "irof" in node.data_vars and node.parent is not None:
             n_segments = nodes[f"{node.parent.path}/inputs"]["n_segments"].variable
-            nodes[node.path] = nodes[node.path].assign_coords(n_segments=n_segments)
+            settings = json.loads(node.parent.attrs["settings"])
+            measure = settings["experiment"]["explain"]["faithfulness"]["name"]
+            nodes[node.path] = (
+                nodes[node.path]
+                .assign_coords(n_segments=n_segments)
+                .assign_attrs({MEASURE: measure})
+            )
     return xr.DataTree.from_dict(nodes, name=_run_name(store))
 
 

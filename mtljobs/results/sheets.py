@@ -15,9 +15,10 @@ from mtljobs.results.averages import OK, REACHED, Average
 from mtljobs.results.tabulation import Performance, Tables
 
 LEGEND = """\
-AOC: area over the IROF curve divided by its length, 0 where nothing is lost. Mean over items
-[95 % bootstrap interval over images], n items. Performance: mean over seeds ± standard deviation;
-the constant predictor ignores the image. † no better than the constant predictor."""
+AOC: area over the curve of the faithfulness measure divided by its length, 0 where nothing is lost.
+Mean over items [95 % bootstrap interval over images], n items. Performance: mean over seeds ±
+standard deviation; the constant predictor ignores the image. † no better than the constant
+predictor."""
 
 Value = TypeVar("Value")
 

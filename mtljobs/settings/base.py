@@ -56,7 +56,7 @@ def since(release: str) -> dict[str, Any]:
 
 
 EXPLAINS = {"explains": True}
-"""Metadata of a task's field that changes explanations but not the network."""
+"""Metadata of a field of a task or model that changes what is found, but not the network."""
 
 PLACE = {"place": True}
 """Metadata of a field that says where something lies, not what it is: in no canonical form."""

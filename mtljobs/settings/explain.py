@@ -10,7 +10,7 @@ import math
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from mtljobs.settings.base import DECLARED
@@ -163,7 +163,88 @@ class IROF:
     fill: Literal["drifting", "clean", "channels"] = "drifting"
 
 
-FaithfulnessChoice = IROF
+@dataclass(**DECLARED)
+class QuantusIROF:
+    """IROF as the Quantus library itself computes it, one forward pass at a time.
+
+    The curves are those of `irof` up to rounding, and take as long as Quantus takes; superpixels
+    must be `slic` as it is by default, since Quantus makes its own. `mtljobs compare-engines` sets
+    the two side by side on a run.
+
+    Attributes:
+        epsilon: A clean score at or below it gives no curve (status 5).
+
+    Source: Hedstrom et al., Quantus: An Explainable AI Toolkit for Responsible Evaluation of
+        Neural Network Explanations and Beyond (arXiv:2202.06861), release 0.6.
+    """
+
+    implementation: ClassVar[str] = "mtljobs.explain.quantus_irof:QuantusIROF"
+    version: ClassVar[int] = 1
+
+    name: Literal["irof_quantus"]
+    epsilon: Annotated[float, Field(gt=0)] = 1e-6
+
+
+@dataclass(**DECLARED)
+class PixelFlipping:
+    """The score while single pixels are overwritten, most salient first.
+
+    An image takes as many steps as it has superpixels, of equally many pixels, so that curves of
+    all measures have one axis and one cost.
+
+    Attributes:
+        epsilon: A clean score at or below it gives no curve (status 5).
+        fill: What a pixel is replaced with. "black" and "white": the image's lowest and highest
+            value; "drifting", which Quantus calls "mean", "clean" and "channels": as of IROF.
+
+    Source: Bach et al., On Pixel-Wise Explanations for Non-Linear Classifier Decisions by
+        Layer-Wise Relevance Propagation (doi 10.1371/journal.pone.0130140).
+    """
+
+    implementation: ClassVar[str] = "mtljobs.explain.pixel_flipping:PixelFlipping"
+    version: ClassVar[int] = 1
+
+    name: Literal["pixel_flipping"]
+    epsilon: Annotated[float, Field(gt=0)] = 1e-6
+    fill: Literal["drifting", "clean", "channels", "black", "white"] = "black"
+
+
+@dataclass(**DECLARED)
+class RegionPerturbation:
+    """The score while squares of a grid are filled, most salient first.
+
+    An image loses as many squares as it has superpixels, so that curves of all measures have one
+    axis and one cost; the plan refuses a size without room for them.
+
+    Attributes:
+        edge: Rows, and columns, of a square in pixels.
+        epsilon: A clean score at or below it gives no curve (status 5).
+        fill: What a square is replaced with. "black" and "white": the image's lowest and highest
+            value; "drifting", which Quantus calls "mean", "clean" and "channels": as of IROF.
+
+    Source: Samek et al., Evaluating the Visualization of What a Deep Neural Network Has Learned
+        (arXiv:1509.06321); edge as in Quantus, where the paper has 9.
+    """
+
+    implementation: ClassVar[str] = "mtljobs.explain.region_perturbation:RegionPerturbation"
+    version: ClassVar[int] = 1
+
+    name: Literal["region_perturbation"]
+    edge: Annotated[int, Field(ge=1)] = 8
+    epsilon: Annotated[float, Field(gt=0)] = 1e-6
+    fill: Literal["drifting", "clean", "channels", "black", "white"] = "black"
+
+    def most_steps(self, size: tuple[int, int]) -> int:
+        """Squares of an image of (rows, columns): what it may have superpixels at most."""
+        return math.ceil(size[0] / self.edge) * math.ceil(size[1] / self.edge)
+
+
+FaithfulnessChoice = Annotated[
+    IROF | QuantusIROF | PixelFlipping | RegionPerturbation, Field(discriminator="name")
+]
+
+QUANTUS_SUPERPIXELS = SLIC(name="slic", n_segments=100, compactness=10.0)
+"""What Quantus divides every image into; it cannot be told otherwise."""
 
 
 @dataclass(**DECLARED)
@@ -216,6 +297,17 @@ class Explain:
     segments_max: Annotated[int, Field(ge=2, le=65_535)] | None = None
     maps: Literal["native", "scores"] = "native"
     previews: Annotated[int, Field(ge=0)] = 4
+
+    @model_validator(mode="after")
+    def _quantus_makes_its_own_superpixels(self) -> Explain:
+        own = self.superpixels == QUANTUS_SUPERPIXELS
+        if isinstance(self.faithfulness, QuantusIROF) and not own:
+            raise ValueError(
+                "irof_quantus cannot be given superpixels: Quantus makes 100 of compactness 10; "
+                f"received {self.superpixels.n_segments} of {self.superpixels.compactness:g}. "
+                'Leave superpixels away, or take faithfulness = { name = "irof" }'
+            )
+        return self
 
     def block_size(self) -> int:
         """Images per shard, resolved."""

@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass
 
 from mtljobs.contracts import ChannelGroup
 from mtljobs.errors import GridError
-from mtljobs.settings.base import DECLARED, PLACE
+from mtljobs.settings.base import DECLARED, EXPLAINS, PLACE
 
 
 @dataclass(**DECLARED)
@@ -45,6 +45,10 @@ class SegNetMTAN:
 
     Attributes:
         width: Factor on every channel count, in (0, 1]; 1 is the published network, 1/16 a demo.
+        pool_ties: Where max-unpooling puts the maximum of a window whose values are equal but for
+            rounding, as where an image is filled with one value. "torch": where rounding has it,
+            so that batch size, library and thread count decide; "first": at the first value
+            within 1e-4 of the maximum. Training is always torch's, so networks are shared.
 
     Source: Liu et al., End-to-End Multi-Task Learning with Attention (arXiv:1803.10704).
     """
@@ -59,6 +63,7 @@ class SegNetMTAN:
 
     name: Literal["segnet_mtan"]
     width: Annotated[float, Field(gt=0, le=1)] = 1.0
+    pool_ties: Literal["torch", "first"] = field(default="torch", metadata=EXPLAINS)
 
     def channel_groups(self, tasks: tuple[str, ...]) -> tuple[ChannelGroup, ...]:
         """The prunable channel groups, in the order of the module; the heads keep their width."""

@@ -65,9 +65,9 @@ EXPERIMENT = (
 """Of `/<experiment>`: what pruning reached, against the unpruned network."""
 
 EXPLANATIONS = (
-    Variable("irof", (*ITEM, "step"), "score while superpixels go, divided by the clean score"),
-    Variable("segment_score", (*ITEM, "segment"), "mean saliency of the superpixel"),
-    Variable("order", (*ITEM, "segment"), "superpixel removed at each step", "uint16", 65535),
+    Variable("irof", (*ITEM, "step"), "score while parts go, divided by the clean score"),
+    Variable("segment_score", (*ITEM, "segment"), "mean saliency of the part"),
+    Variable("order", (*ITEM, "segment"), "part that each step removes", "uint16", 65535),
     Variable("cam_max", ITEM, "maximum of the saliency map at the size of the image"),
     Variable("status", ITEM, "what became of the item", "uint8", 0, attributes=_STATUS),
 )

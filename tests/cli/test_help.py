@@ -23,6 +23,7 @@ SAID = {
     "shard": "Run one shard here",
     "reduce": "write the tables",
     "report": "Write the page of figures and tables",
+    "compare-engines": "Compute some of a run's curves with Quantus too",
 }
 
 
@@ -48,7 +49,9 @@ def test_every_command_may_be_told_its_workspace(mtljobs, command):
     assert "$MTLJOBS_WORKSPACE, or ./runs" in help_page
 
 
-@pytest.mark.parametrize("command", ["plan", "status", "list", "data prepare", "data check"])
+@pytest.mark.parametrize(
+    "command", ["plan", "status", "list", "data prepare", "data check", "compare-engines"]
+)
 def test_answers_that_programs_read_come_as_json(mtljobs, command):
     assert "--json" in mtljobs(f"{command} --help").out
 

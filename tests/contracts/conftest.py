@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import pkgutil
+from typing import get_args, get_type_hints
 
 import pytest
 from pydantic import TypeAdapter
 
 import mtljobs.settings
 from mtljobs.settings import build
+from mtljobs.settings.explain import Explain
 
 
 def settings_classes():
@@ -37,12 +39,13 @@ PARAMETERS = {
     "model_choice": choices_of("models"),
     "pruning_choice": choices_of("pruning"),
     "saliency_choice": [cls for cls in choices_of("explain") if hasattr(cls, "map_size")],
+    "faithfulness_choice": get_args(get_type_hints(Explain)["faithfulness"]),
     "synthetic_choice": [cls for cls in choices_of("data") if hasattr(cls, "info")],
 }
 
 
 def pytest_generate_tests(metafunc):
-    for name in PARAMETERS.keys() & set(metafunc.fixturenames):
+    for name in filter(metafunc.fixturenames.__contains__, PARAMETERS):  # in one order for all
         metafunc.parametrize(name, PARAMETERS[name], ids=lambda cls: cls.__name__)
 
 

@@ -45,6 +45,13 @@ class SmallNet(nn.Module):
         return {task: self.heads[task](shared) for task in tasks}
 
 
+class Double(nn.Module):
+    """Computes on in double precision, so that the two are told apart by their methods alone."""
+
+    def forward(self, images):
+        return images.double()
+
+
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
@@ -84,6 +91,20 @@ def image():
 
 
 @pytest.fixture
+def classifier():
+    layers = nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32, 3),
+    )
+    return nn.Sequential(Double(), layers.double()).eval()
+
+
+@pytest.fixture
 def images():
     return torch.rand(3, 3, 16, 16)
 
@@ -118,7 +139,7 @@ def study(request):
     """A narrow network of the study, and images that it takes."""
     torch.manual_seed(2)  # one with which all tasks of both have maps that are not all zero
     if request.param == "segnet_mtan":
-        network = SegNetMTAN(width=1 / 16, channels=CHANNELS, widths=None)
+        network = SegNetMTAN(width=1 / 16, pool_ties="torch", channels=CHANNELS, widths=None)
         images = torch.rand(2, 3, 32, 64)
     else:
         scaling = {"backbone": None, "input_scaling": None}

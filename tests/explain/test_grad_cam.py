@@ -92,7 +92,7 @@ def test_a_group_without_pixels_has_a_map_of_zeros(study, evidence_of, tasks):
 def test_nothing_is_recorded_before_the_layer_and_beside_it(tasks, evidence_of):
     # Parameters ask for gradients, as anybody's do.
     channels = {"segmentation": 4, "depth": 1, "normals": 3}
-    network = SegNetMTAN(width=1 / 16, channels=channels, widths=None).eval()
+    network = SegNetMTAN(width=1 / 16, pool_ties="torch", channels=channels, widths=None).eval()
     recorded, before, scalars = [], [], {}
     network.get_submodule("conv_block_dec.0").register_forward_hook(
         lambda *_: before.extend(recorded)

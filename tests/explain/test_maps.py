@@ -58,7 +58,9 @@ def test_groups_have_one_map_where_their_maps_differ_by_a_factor_alone(maps, one
 def depth_maps(layer, *, widths=None):
     """Grad-CAM of a narrow SegNet-MTAN for the depth of five bins, each a band of columns."""
     torch.manual_seed(2)  # one with which every bin has a map, even of a single channel
-    network = SegNetMTAN(width=1 / 16, channels={"depth": 1}, widths=widths).train()
+    network = SegNetMTAN(
+        width=1 / 16, pool_ties="torch", channels={"depth": 1}, widths=widths
+    ).train()
     images = torch.rand(2, 3, 32, 64)
     with torch.no_grad():
         network(images, tasks=("depth",))  # so that batch norms have seen an image
@@ -86,6 +88,8 @@ def test_bins_of_depth_have_their_own_maps_at_the_last_shared_layer():
 
 
 def test_bins_of_depth_have_one_map_at_a_layer_that_was_cut_to_one_channel():
-    widths = SegNetMTAN(width=1 / 16, channels={"depth": 1}, widths=None).widths()
+    widths = SegNetMTAN(
+        width=1 / 16, pool_ties="torch", channels={"depth": 1}, widths=None
+    ).widths()
     for maps in depth_maps("conv_block_dec.0", widths=widths | {"stage0": 1}):
         assert are_one_map(maps)

@@ -69,7 +69,7 @@ def test_segnet_mtan_without_a_share_of_every_groups_filters(data, removed, para
     groups = settings.SegNetMTAN(name="segnet_mtan").channel_groups(tuple(channels))
     widths = {group.name: round(group.width * (1 - removed)) for group in groups}
     with torch.device("meta"):
-        network = SegNetMTAN(width=1.0, channels=channels, widths=widths)
+        network = SegNetMTAN(width=1.0, pool_ties="torch", channels=channels, widths=widths)
     found = count(network, size=size, tasks=network.tasks)
 
     assert found.parameters == parameters
@@ -87,7 +87,9 @@ def test_counting_leaves_the_network_as_it_was():
 
 def test_one_task_costs_less_than_all():
     with torch.device("meta"):
-        network = SegNetMTAN(width=1.0, channels={"depth": 1, "normals": 3}, widths=None)
+        network = SegNetMTAN(
+            width=1.0, pool_ties="torch", channels={"depth": 1, "normals": 3}, widths=None
+        )
     one = count(network, size=(64, 64), tasks=("depth",))
     both = count(network, size=(64, 64), tasks=("depth", "normals"))
 

@@ -6,7 +6,6 @@ from torch import nn
 
 from mtljobs.errors import GridError
 from mtljobs.models.segnet_mtan import ConvBlock, Gate, SegNetMTAN
-from mtljobs.models.unpooling import Unpool
 from mtljobs.settings import models as settings
 
 NYU = {"segmentation": 13, "depth": 1, "normals": 3}
@@ -20,12 +19,12 @@ EVERY_SHARED_BLOCK = [
 
 def without_storage(channels: dict[str, int], widths: dict[str, int] | None = None) -> SegNetMTAN:
     with torch.device("meta"):
-        return SegNetMTAN(width=1.0, channels=channels, widths=widths)
+        return SegNetMTAN(width=1.0, pool_ties="torch", channels=channels, widths=widths)
 
 
 def small(channels: dict[str, int] = NYU, seed: int = 0) -> SegNetMTAN:
     torch.manual_seed(seed)
-    return SegNetMTAN(width=1 / 16, channels=channels, widths=None)
+    return SegNetMTAN(width=1 / 16, pool_ties="torch", channels=channels, widths=None)
 
 
 @pytest.fixture
@@ -238,27 +237,15 @@ def test_convolutions_start_xavier_normal_and_without_bias():
 )
 def test_widths_that_no_cut_can_leave_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
-        SegNetMTAN(width=1 / 16, channels=NYU, widths={**small().widths(), **change})
+        SegNetMTAN(
+            width=1 / 16, pool_ties="torch", channels=NYU, widths={**small().widths(), **change}
+        )
 
 
 def test_width_rounds_and_leaves_every_group_a_channel():
-    network = SegNetMTAN(width=0.001, channels=CITYSCAPES, widths=None).eval()
+    network = SegNetMTAN(width=0.001, pool_ties="torch", channels=CITYSCAPES, widths=None).eval()
     assert set(network.widths().values()) == {1}
     assert network(torch.zeros(1, 3, 32, 32), ("depth",))["depth"].isfinite().all()
-
-
-def test_unpooling_puts_each_value_where_it_was_the_maximum():
-    features = torch.tensor([[1.0, 2.0, 0.0, 7.0], [4.0, 3.0, 5.0, 6.0]]).reshape(1, 1, 2, 4)
-    pooled, indices = nn.MaxPool2d(2, return_indices=True)(features)
-    expected = [[0.0, 0.0, 0.0, 7.0], [4.0, 0.0, 0.0, 0.0]]
-
-    assert Unpool()(pooled, indices)[0, 0].tolist() == expected
-
-
-def test_unpooling_equals_torchs_own():
-    features = torch.randn(2, 3, 8, 12, generator=torch.Generator().manual_seed(3))
-    pooled, indices = nn.MaxPool2d(2, return_indices=True)(features)
-    assert torch.equal(Unpool()(pooled, indices), nn.MaxUnpool2d(2)(pooled, indices))
 
 
 def test_network_learns_under_deterministic_algorithms(images):

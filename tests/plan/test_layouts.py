@@ -130,6 +130,16 @@ class TestRefusals:
             f"32, received {size[0]} x {size[1]}."
         )
 
+    @pytest.mark.parametrize(("edge", "squares"), [(8, 32), (9, 4 * 8), (11, 3 * 6)])
+    def test_room_for_more_superpixels_than_squares(
+        self, refusal, layout, experiment, edge, squares
+    ):
+        faithfulness = {"name": "region_perturbation", "edge": edge}
+        experiment["explain"] |= {"faithfulness": faithfulness, "segments_max": squares}
+        assert layout().segments_max == squares
+        experiment["explain"]["segments_max"] = squares + 1
+        assert f"may have {squares + 1}, and 32 x 64 pixels hold {squares} squares" in refusal()
+
     def test_more_images_than_the_test_split_has(self, refusal, experiment):
         experiment["explain"]["images"] = 9
         assert refusal() == (

@@ -65,6 +65,18 @@ class TestSharing:
         assert tune.inputs["parent"] == cut.identity
         assert cell.network == tune.identity
 
+    def test_what_unpooling_does_with_ties_is_no_matter_of_the_networks(
+        self, planned, networks, table, experiment
+    ):
+        chains, torchs = networks(table), planned(table)
+        experiment["model"]["pool_ties"] = "first"
+        assert networks(table) == chains
+        results = [
+            {shard.identity for shard in plan.shards if shard.stage in ("evaluate", "explain")}
+            for plan in (torchs, planned(table))
+        ]
+        assert not results[0] & results[1]
+
     def test_seeds_share_no_network(self, networks, table, experiment):
         experiment["seeds"] = [0, 1]
         chains = networks(table)

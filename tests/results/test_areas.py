@@ -87,3 +87,16 @@ def test_mean_curve_reads_each_image_at_equal_shares_of_its_superpixels() -> Non
 
 def test_mean_curve_without_any_item_is_nan_without_a_warning() -> None:
     assert np.isnan(mean_curve(make_items([[NAN] * 3], [2], [2]))).all()
+
+
+@pytest.mark.parametrize("measure", ["irof", "irof_quantus"])
+def test_quantus_number_is_that_of_either_engine(measure: str) -> None:
+    items = make_items([[1.0, 0.5, 0.0]], [1], [2]).assign_attrs(faithfulness=measure)
+    assert quantus(items).item() == 1.75
+
+
+def test_curves_of_another_measure_have_an_area_and_no_quantus_number() -> None:
+    items = make_items([[1.0, 0.5, 0.0]], [1], [2]).assign_attrs(faithfulness="pixel_flipping")
+    assert aoc(items).item() == 0.5
+    assert np.isnan(quantus(items).item())
+    assert quantus(items).dims == aoc(items).dims

@@ -41,6 +41,12 @@ def test_any_selection_of_a_task_can_be_integrated(stored_run: RunFolder) -> Non
     assert 0 < part.item() < 1
 
 
+def test_task_says_which_measure_its_curves_are_of(stored_run: RunFolder) -> None:
+    run = open_run(stored_run.root)
+    assert run["segnet-netslim/depth"].attrs["faithfulness"] == "irof"
+    assert run["segnet-netslim/depth"].to_dataset().sel(seed=1).attrs["faithfulness"] == "irof"
+
+
 @pytest.mark.parametrize("area", [aoc, quantus])
 def test_areas_of_a_tree_are_the_tree_of_areas(stored_run: RunFolder, area) -> None:
     run = open_run(stored_run.root)

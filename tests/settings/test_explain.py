@@ -11,6 +11,7 @@ from mtljobs.settings.explain import (
     Explain,
     GradCAM,
     InputGradient,
+    QuantusIROF,
     RandomMap,
     SaliencyChoice,
 )
@@ -113,3 +114,11 @@ def test_plan_gives_back_the_method_that_it_was_made_with(saliency):
 def test_key_of_another_method_is_refused(table):
     with pytest.raises(ValidationError):
         TypeAdapter(SaliencyChoice).validate_python(table)
+
+
+def test_quantus_is_planned_with_the_superpixels_that_it_makes():
+    faithfulness = QuantusIROF(name="irof_quantus")
+    assert Explain(images=1, faithfulness=faithfulness).superpixels.n_segments == 100
+    for other in ({"n_segments": 40}, {"compactness": 1.0}):
+        with pytest.raises(ValidationError, match="Quantus makes 100 of compactness 10"):
+            Explain(images=1, superpixels=SLIC(name="slic", **other), faithfulness=faithfulness)

@@ -24,7 +24,7 @@ MASKED = "conv_block_enc.0.0.conv"
 @pytest.fixture
 def network() -> nn.Module:
     torch.manual_seed(0)
-    return segnet_mtan.SegNetMTAN(width=1 / 64, channels=CHANNELS, widths=None)
+    return segnet_mtan.SegNetMTAN(width=1 / 64, pool_ties="torch", channels=CHANNELS, widths=None)
 
 
 def commit(folder: Path, network: nn.Module) -> Path:
