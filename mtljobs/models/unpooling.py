@@ -12,6 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mtljobs.models.resizing import halve
+
 TIE = 1e-4
 """Share of a window's maximum by which a value may lie below it and count as equal to it."""
 
@@ -37,9 +39,8 @@ class FirstPool(nn.Module):
         """The pooled features and their indices."""
         if self.training:
             return functional.max_pool2d(features, 2, return_indices=True)
+        pooled = halve(features)
         upper, lower = features[..., ::2, :], features[..., 1::2, :]
-        columns = torch.maximum(upper, lower)  # ten times as fast as torch's pooling on a CPU
-        pooled = torch.maximum(columns[..., ::2], columns[..., 1::2])
         least = pooled - TIE * pooled.abs()
         width = features.shape[3]
         behind = torch.where(lower[..., ::2] >= least, width, width + 1)
