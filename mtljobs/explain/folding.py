@@ -20,6 +20,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 
+_aten = torch.ops.aten
+_CONVOLUTIONS = {_aten.convolution, _aten.conv1d, _aten.conv2d, _aten.conv3d}
+"""A convolution's operation; in inference mode its own, elsewhere the first, that of them all."""
+
 
 def fold_batch_norms(network: nn.Module, example: tuple[Any, ...]) -> tuple[str, ...]:
     """Names of the batch norms that could not be folded; all others are identities now.
@@ -113,7 +117,7 @@ def _gave(module: nn.Module, sources: list[_Call | int], trace: _Trace) -> TypeG
     parameters = tuple(id(p) for p in (module.weight, module.bias) if p is not None)
     return all(trace.takers[parameter] == sources for parameter in parameters) and all(
         isinstance(source, _Call)
-        and source.operation is torch.ops.aten.convolution.default
+        and source.operation.overloadpacket in _CONVOLUTIONS
         and source.took[1:] == parameters
         for source in sources
     )

@@ -104,6 +104,12 @@ def test_convolution_whose_weights_are_computed_keeps_its_norm():
     assert fold_batch_norms(network, (IMAGES,)) == ("norm", "second")
 
 
+def test_inference_mode_around_it_changes_nothing():
+    with torch.inference_mode():
+        network = lived_in(Net(lambda n, x: n.second(n.other(n.norm(n.conv(x)).relu()))))
+        assert fold_batch_norms(network, (IMAGES[:1],)) == ()
+
+
 def test_norm_of_two_names_is_folded_under_both():
     network = lived_in(Net(lambda n, x: n.alias(n.conv(x))))
     network.alias = network.norm
