@@ -12,11 +12,14 @@ the network. What is timed is a step, from one call of the network to the next, 
 happens in between: the median over a round's steps, the least of all rounds, in which the sides
 take turns. SLIC and ordering, once per item, are left out on both sides.
 
-As a test it runs once, small, in a process of its own: Quantus 0.6 may be loaded in this one.
+Each side runs in processes of its own, as people run them: Quantus as it comes, ours with the
+memory that every stage of the pipeline keeps (`mtljobs.stages.memory`). As a test it runs once,
+small.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import statistics
 import subprocess
@@ -36,6 +39,7 @@ from benchmarks.scene import Size, depth, explain_depth, machine, segnet
 from mtljobs.contracts import Explained
 from mtljobs.settings import build
 from mtljobs.settings.explain import IROF, Forward
+from mtljobs.stages.memory import keep_freed_memory
 
 ORACLE = Path(__file__).resolve().parents[1] / ".oracle" / "quantus-0.5.3"
 FAST = Forward(folded=True, channels_last=True)
@@ -134,62 +138,75 @@ def run_engine(forward: Any, explained: Explained, *, limit: int, batch: int) ->
     return watch
 
 
-def compare(*, size: Size, width: float, tasks: int, limit: int, rounds: int) -> None:
-    """Print what a step costs on either side."""
+def measure(side: str, *, size: Size, width: float, tasks: int, limit: int) -> dict[str, Any]:
+    """Seconds of a step, and the scores, of each path of one side."""
+    if side == "mtljobs":
+        keep_freed_memory()
     network = segnet(width=width, size=size, tasks=tasks)
     explained = explain_depth(
         lambda images: network(images, ("depth",))["depth"], size, segments=100, bins=1
     )
-    example = (explained.image[None], ("depth",))
-    forwards = {
-        choice: build(choice, network=network, example=example) for _, choice in PATHS.values()
-    }
-    sides: dict[str, Callable[[], Watch]] = {
-        "Quantus": lambda: run_quantus(network, explained, limit=limit),
-        **{
-            name: lambda batch=batch, choice=choice: run_engine(  # type: ignore[misc]
-                forwards[choice], explained, limit=limit, batch=batch
+    if side == "Quantus":
+        watches = {side: run_quantus(network, explained, limit=limit)}
+    else:
+        example = (explained.image[None], ("depth",))
+        watches = {
+            name: run_engine(
+                build(choice, network=network, example=example),
+                explained,
+                limit=limit,
+                batch=batch,
             )
             for name, (batch, choice) in PATHS.items()
-        },
+        }
+    return {
+        name: {"seconds": statistics.median(watch.seconds), "scores": watch.scores[:limit]}
+        for name, watch in watches.items()
     }
-    seconds = dict.fromkeys(sides, float("inf"))
-    scores: dict[str, np.ndarray] = {}
+
+
+def compare(*, rounds: int, threads: int, **case: Any) -> None:
+    """Print what a step costs on either side, each in a process of its own, in turns."""
+    found: dict[str, Any] = {}
     for _ in range(rounds):
-        for name, run in sides.items():
-            watch = run()
-            seconds[name] = min(seconds[name], statistics.median(watch.seconds))
-            scores[name] = np.array(watch.scores[:limit])
-    print(f"{size[0]} x {size[1]}, width {width:g}, {tasks} tasks, {limit} steps:")
-    for name in sides:
+        for side in ("Quantus", "mtljobs"):
+            command = [sys.executable, __file__, json.dumps({**case, "side": side}), str(threads)]
+            printed = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+            for name, new in json.loads(printed.stdout).items():
+                if name not in found or new["seconds"] < found[name]["seconds"]:
+                    found[name] = new
+    reference = found["Quantus"]
+    print(", ".join(f"{name} {value}" for name, value in case.items()))
+    for name, own in found.items():
+        deviation = np.abs(np.subtract(own["scores"], reference["scores"])).max()
         print(
-            f"  {name:15} {seconds[name]:.4f} s a step, {seconds['Quantus'] / seconds[name]:.2f} x,"
-            f" deviation {np.abs(scores[name] - scores['Quantus']).max():.1e}"
+            f"  {name:15} {own['seconds']:.4f} s a step, "
+            f"{reference['seconds'] / own['seconds']:.2f} x, deviation {deviation:.1e}",
+            flush=True,
         )
 
 
-def test_engine_and_quantus_score_the_same_images() -> None:
+def test_engine_and_quantus_score_the_same_images(capsys: pytest.CaptureFixture[str]) -> None:
     if not ORACLE.is_dir():
         pytest.skip(f"Quantus 0.5.3 is not in {ORACLE}: make test installs it")
-    command = [sys.executable, __file__, "smallest"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 (ours)
-    printed = done.stdout
-    deviations = [float(found) for found in re.findall(r"deviation (\S+)", printed)]
+    compare(rounds=1, threads=1, size=(32, 32), width=1 / 16, tasks=2, limit=8)
+    deviations = [float(found) for found in re.findall(r"deviation (\S+)", capsys.readouterr().out)]
     assert len(deviations) == 1 + len(PATHS)
     assert max(deviations) < 1e-3
 
 
-if __name__ == "__main__":
-    warnings.simplefilter("ignore")  # 0.5.3 calls what numpy will remove
-    sys.path.insert(0, str(ORACLE))
-    import quantus
+def main() -> None:
+    if sys.argv[1:]:
+        warnings.simplefilter("ignore")  # 0.5.3 calls what numpy will remove
+        sys.path.insert(0, str(ORACLE))
+        torch.set_num_threads(int(sys.argv[2]))
+        print(json.dumps(measure(**json.loads(sys.argv[1]))))
+        return
+    print(f"{machine()}, threads 2")
+    for size in ((128, 256), (288, 384)):
+        for tasks in (3, 2):
+            compare(rounds=3, threads=2, size=size, width=1.0, tasks=tasks, limit=8)
 
-    if sys.argv[1:] == ["smallest"]:
-        torch.set_num_threads(1)
-        compare(size=(32, 32), width=1 / 16, tasks=2, limit=8, rounds=1)
-    else:
-        torch.set_num_threads(2)
-        print(f"{machine()}, Quantus {quantus.__version__}")
-        for shape in ((128, 256), (288, 384)):
-            for count in (3, 2):
-                compare(size=shape, width=1.0, tasks=count, limit=8, rounds=3)
+
+if __name__ == "__main__":
+    main()

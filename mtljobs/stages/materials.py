@@ -18,6 +18,7 @@ from mtljobs.settings.base import restore
 from mtljobs.settings.data import DataChoice
 from mtljobs.settings.models import ModelChoice
 from mtljobs.settings.tasks import TaskChoice
+from mtljobs.stages.memory import keep_freed_memory
 from mtljobs.stages.network import load_network
 from mtljobs.stages.work import Work
 
@@ -28,6 +29,7 @@ def apply_numerics(work: Work) -> torch.device:
     Returns:
         The device to compute on.
     """
+    keep_freed_memory()
     numerics = work.shard.spec["numerics"]
     torch.set_num_threads(numerics["threads"])
     torch.backends.cuda.matmul.allow_tf32 = False
