@@ -132,7 +132,9 @@ def irof(
             status. None: everything, and `score` is given masks of length 1.
         segments: Superpixels of each image, 0 to L - 1; None: SLIC as Quantus calls it.
         batch: Images in each forward pass, the last one filled up. The same batch gives the same
-            bits, whatever else is in it.
+            bits, whatever else is in it, if the model computes each image of a batch alike. On 2
+            threads of a CPU torch does not where an image is one row of a matrix product (linear
+            layers, convolutions of a pooled image), in batches of 5 to 7.
         order: Of superpixels that tie; see `IROF`.
         fill: What takes a superpixel's place; see `IROF`.
         epsilon: A clean score at or below it gives no curve.
