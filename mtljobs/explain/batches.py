@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby, islice
+from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -37,27 +37,36 @@ def removal_curves(
     An item that can have no curve says why in its status and leaves the others alone. Every call
     of `predict` has the same shape, across the borders of groups and images, so that a curve's
     bits depend on no other item, as long as the network computes each image of a batch alike.
-    Memory is that of one batch and of the images that have rows in it; only scores leave the
-    device, once per image.
+    Memory is that of one batch, of the images that have rows in it, and of those between them
+    that have none, together `batch` at most; only scores leave the device, once per image.
 
     Args:
         plan: What goes of an image, when, and what takes its place.
         epsilon: A clean score at or below it gives no curve.
-        batch: Images in every call of `predict`; the last call repeats its last image.
+        batch: Images in every call of `predict`; one that is not full repeats its last image.
     """
     begun: deque[_Judged] = deque()
 
-    def rows() -> Iterator[Row]:
+    def chunks() -> Iterator[list[Row]]:
+        chunk: list[Row] = []
         for one in explained:
             begun.append(_Judged(one, plan(one), score, epsilon=epsilon, batch=batch))
-            yield from ((begun[-1], row) for row in range(begun[-1].rows))
+            for row in range(begun[-1].rows):
+                chunk.append((begun[-1], row))
+                if len(chunk) == batch:
+                    yield chunk
+                    chunk = []
+            # Images without rows fill no batch, and would pile up behind one that waits for it.
+            if not chunk or len(begun) >= batch:
+                yield chunk
+                chunk = []
+        yield chunk
 
-    waiting = rows()
-    while chunk := list(islice(waiting, batch)):
-        _rate(chunk + chunk[-1:] * (batch - len(chunk)), predict, score)
+    for chunk in chunks():
+        if chunk:
+            _rate(chunk + chunk[-1:] * (batch - len(chunk)), predict, score)
         while begun and begun[0].is_complete:
             yield begun.popleft().curves()
-    yield from (judged.curves() for judged in begun)
 
 
 def _rate(chunk: list[Row], predict: Callable[[Tensor], Tensor], score: Score) -> None:

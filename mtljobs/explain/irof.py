@@ -65,7 +65,7 @@ class IROF:
             segments=explained.segments,
             order=order,
             fills=part_fills(
-                explained.image.cpu().numpy(),
+                explained.image.double().cpu().numpy(),
                 self._fill,
                 segments=explained.segments,
                 order=order,

@@ -132,18 +132,23 @@ def irof(
             status. None: everything, and `score` is given masks of length 1.
         segments: Superpixels of each image, 0 to L - 1; None: SLIC as Quantus calls it.
         batch: Images in each forward pass, the last one filled up. The same batch gives the same
-            bits, whatever else is in it.
+            bits, whatever else is in it, if the model computes each image of a batch alike. On 2
+            threads of a CPU torch does not where an image is one row of a matrix product (linear
+            layers, convolutions of a pooled image), in batches of 5 to 7.
         order: Of superpixels that tie; see `IROF`.
         fill: What takes a superpixel's place; see `IROF`.
         epsilon: A clean score at or below it gives no curve.
 
     Raises:
         ValueError: The model is in training mode, or shapes do not fit.
+        TypeError: `predict` gives something else than a tensor.
 
     Source: Rieger & Hansen (arXiv:2003.08747), with order and fill of Quantus 0.5.3.
     """
-    _check(predict, images=images, maps=maps, masks=masks, segments=segments)
+    _check(predict, images=images, maps=maps, masks=masks, segments=segments, batch=batch)
     method = IROF(epsilon=epsilon, order=order, fill=fill, batch=batch)
+    # Half precisions and whole numbers become float32; what is wider stays.
+    images, maps = images.detach(), maps.detach().to(torch.promote_types(maps.dtype, torch.float32))
     finite = images.isfinite().flatten(1).all(dim=1).tolist()
 
     def explained() -> Iterator[Explained]:
@@ -157,7 +162,7 @@ def irof(
                     segments=_superpixels(image) if segments is None else segments[index],
                 )
 
-    found = method.curves(predict, score, explained())
+    found = method.curves(predict, _one_per_row(score), explained())
     return _padded(
         [next(found) if is_finite else _no_curves(maps.shape[1]) for is_finite in finite]
     )
@@ -170,21 +175,25 @@ def _check(
     maps: Tensor,
     masks: Tensor | None,
     segments: np.ndarray | None,
+    batch: int,
 ) -> None:
     if isinstance(predict, nn.Module) and any(module.training for module in predict.modules()):
         raise ValueError(
             "the model is in training mode, in which batch norm and dropout mix the images of a "
             "batch: call model.eval() first"
         )
-    if images.ndim != 4 or maps.ndim != 4 or not len(images) == len(maps) > 0:
+    if batch < 1:
+        raise ValueError(f"a batch has 1 image or more; received batch = {batch}")
+    if images.ndim != 4 or maps.ndim != 4 or not len(images) == len(maps) > 0 or not maps.shape[1]:
         raise ValueError(
             "images are (image, channel, row, column), maps (image, group, row, column), as many "
-            f"of each and at least one; received {tuple(images.shape)} and {tuple(maps.shape)}"
+            f"of each, at least one, and of a group at least; received {tuple(images.shape)} and "
+            f"{tuple(maps.shape)}"
         )
-    if masks is not None and masks.shape[:2] != maps.shape[:2]:
+    if masks is not None and (masks.ndim < 3 or masks.shape[:2] != maps.shape[:2]):
         raise ValueError(
-            f"masks begin with the images and groups of the maps, {tuple(maps.shape[:2])}; "
-            f"received {tuple(masks.shape)}"
+            f"masks begin with the images and groups of the maps, {tuple(maps.shape[:2])}, and go "
+            f"on with the rows and columns of the output; received {tuple(masks.shape)}"
         )
     if segments is not None and segments.shape != (len(images), *images.shape[2:]):
         raise ValueError(
@@ -195,7 +204,26 @@ def _check(
 
 def _clean(predict: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
     with torch.inference_mode():
-        return predict(image[None])[0]
+        predictions = predict(image[None])
+    if not isinstance(predictions, Tensor):
+        raise TypeError(
+            f"predict gives one tensor, received a {type(predictions).__name__}: hand over a "
+            'function that picks one, such as lambda images: model(images)["out"]'
+        )
+    return predictions[0]
+
+
+def _one_per_row(score: Score) -> Score:
+    def checked(prediction: Tensor, *, clean: Tensor, mask: Tensor, group: Tensor) -> Tensor:
+        scores = score(prediction, clean=clean, mask=mask, group=group)
+        if scores.shape != group.shape:
+            raise ValueError(
+                "score gives one number for each row of the prediction, the one of the row's "
+                f"group, here {tuple(group.shape)}; received {tuple(scores.shape)}"
+            )
+        return scores
+
+    return checked
 
 
 def _whole(maps: Tensor, image: Tensor) -> Bool[Tensor, "group 1"]:
@@ -210,7 +238,7 @@ def _enlarged(
 
 
 def _superpixels(image: Tensor) -> np.ndarray:
-    return SLIC(n_segments=100, compactness=10.0).segments(image.cpu().numpy())
+    return SLIC(n_segments=100, compactness=10.0).segments(image.double().cpu().numpy())
 
 
 def _no_curves(groups: int) -> list[Curve]:
@@ -220,7 +248,8 @@ def _no_curves(groups: int) -> list[Curve]:
 
 def _padded(found: list[list[Curve]]) -> Curves:
     n_segments = np.array([len(curves[0].order) for curves in found])
-    shape = (len(found), len(found[0]), n_segments.max())
+    # One step at least, so that areas can be asked for where no image is finite.
+    shape = (len(found), len(found[0]), max(n_segments.max(), 1))
     scores = np.full((*shape[:2], shape[2] + 1), np.nan)
     order, segment_scores = np.full(shape, -1), np.full(shape, np.nan)
     for image, curves in enumerate(found):

@@ -54,7 +54,7 @@ class PixelFlipping:
     def removal(self, explained: Explained) -> Removal:
         """How the pixels of one image go."""
         maps = explained.maps.cpu().numpy()
-        image = explained.image.cpu().numpy()
+        image = explained.image.double().cpu().numpy()
         steps = int(explained.segments.max()) + 1
         ranks = salient_first(maps, steps=steps)
         turns = np.arange(steps)[None]

@@ -84,7 +84,7 @@ class RegionPerturbation:
             explained.image,
             ranks=ranks[:, squares],
             fills=part_fills(
-                explained.image.cpu().numpy(), self._fill, segments=squares, order=order
+                explained.image.double().cpu().numpy(), self._fill, segments=squares, order=order
             ),
             part_scores=np.take_along_axis(means, order, axis=1),
         )

@@ -10,7 +10,7 @@ from skimage.segmentation import slic
 from mtljobs.errors import DataError
 
 if TYPE_CHECKING:
-    from jaxtyping import Float32, UInt16
+    from jaxtyping import Float, UInt16
 
 
 class SLIC:
@@ -29,7 +29,7 @@ class SLIC:
         self._compactness = compactness
 
     def segments(
-        self, image: Float32[np.ndarray, "channel row column"]
+        self, image: Float[np.ndarray, "channel row column"]
     ) -> UInt16[np.ndarray, "row column"]:
         """The superpixel of each pixel, 0 to L - 1 without gaps.
 

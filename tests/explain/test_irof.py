@@ -199,6 +199,25 @@ def test_images_are_taken_when_a_batch_needs_them(irof, score):
     assert taken == [0, 1]  # two rows of the second fill the second batch
 
 
+def test_images_without_rows_do_not_pile_up_behind_a_batch_that_waits(irof, score):
+    waiting = most = 0
+    fit, _, unfit = three_images()
+
+    def images():
+        nonlocal waiting, most
+        for image in [fit, *[unfit] * 9, fit]:
+            waiting += 1
+            most = max(most, waiting)
+            yield image
+
+    found = []
+    for curves_of_image in irof.curves(identity, score, images()):
+        waiting -= 1
+        found.append([curve.status for curve in curves_of_image])
+    assert found == [[1, 1], *[[6, 6]] * 9, [1, 1]]
+    assert most == 4  # `batch`; the last two rows of the first image wait for two more
+
+
 def test_unfit_items_say_why_and_leave_the_others_alone(irof, score):
     image = torch.cat([IMAGE, -IMAGE, IMAGE, IMAGE, IMAGE])
     every, none = [1, 1, 1, 1], [0, 0, 0, 0]

@@ -111,6 +111,38 @@ def test_a_group_without_pixels_has_no_curve_and_harms_none(images, maps, segmen
     assert curves.status.tolist() == [[1, 2]] * 3
 
 
+def test_areas_of_images_none_of_which_is_finite_are_missing(images, maps):
+    curves = irof(MODEL, images * torch.nan, maps, score=of_group)
+    assert (curves.status == 8).all()
+    assert np.isnan(curves.aoc()).all()
+    assert np.isnan(curves.quantus()).all()
+
+
+def test_images_and_maps_may_ask_for_gradients(images, maps, segments):
+    asking = [tensor.clone().requires_grad_() for tensor in (images, maps)]
+    expected = irof(MODEL, images, maps, score=of_group, segments=segments)
+    found = irof(MODEL, *asking, score=of_group, segments=segments)
+    assert found.scores.tobytes() == expected.scores.tobytes()
+    assert all(tensor.grad is None for tensor in asking)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_images_and_maps_may_be_of_another_precision(dtype):
+    images = torch.rand(1, 3, 4, 5).repeat_interleave(4, dim=2).repeat_interleave(4, dim=3)
+    images, maps = images.to(dtype), torch.rand(1, 2, 16, 20).to(dtype)
+    expected = irof(MODEL, images.float(), maps.float(), score=of_group)
+    found = irof(MODEL, images, maps, score=of_group)
+    assert found.n_segments.tolist() == expected.n_segments.tolist()
+    assert found.order.tolist() == expected.order.tolist()
+    np.testing.assert_allclose(found.scores, expected.scores, rtol=0.02)
+
+
+def test_maps_may_be_whole_numbers(images, maps, segments):
+    expected = irof(MODEL, images, maps, score=of_group, segments=segments)
+    found = irof(MODEL, images, maps.int(), score=of_group, segments=segments)
+    assert found.scores.tobytes() == expected.scores.tobytes()
+
+
 def test_maps_are_enlarged_to_the_images(images, segments):
     coarse = torch.tensor([[[[2.0, 1.0]]]]).expand(3, 1, 1, 2)
     curves = irof(MODEL, images, coarse, score=of_group, segments=segments)
@@ -133,14 +165,25 @@ def test_a_layer_before_a_linear_head_is_warned_of(images):
         ({"images": torch.rand(0, 3, 1, 4), "maps": torch.rand(0, 2, 1, 4)}, "at least one"),
         ({"masks": torch.ones(3, 1, 4, dtype=torch.bool)}, r"groups of the maps, \(3, 2\)"),
         ({"segments": np.zeros((3, 4, 1), dtype=int)}, r"here \(3, 1, 4\); received \(3, 4, 1\)"),
+        ({"masks": torch.ones(3, 2, dtype=torch.bool)}, "rows and columns of the output"),
+        ({"maps": torch.rand(3, 0, 1, 4)}, "a group at least"),
+        ({"batch": 0}, "received batch = 0"),
+        ({"score": lambda prediction, **_: prediction}, r"here \(16,\); received \(16, 3\)"),
+        ({"score": lambda prediction, **_: prediction.mean()}, r"here \(16,\); received \(\)"),
         ({"predict": Brightness().train()}, r"call model.eval\(\) first"),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused(images, maps, segments, change, message):
     given = {"predict": MODEL, "images": images, "maps": maps, "segments": segments}
+    given["score"] = of_group
     given |= change
     with pytest.raises(ValueError, match=message):
-        irof(given.pop("predict"), given.pop("images"), given.pop("maps"), score=of_group, **given)
+        irof(given.pop("predict"), given.pop("images"), given.pop("maps"), **given)
+
+
+def test_a_model_that_gives_more_than_a_tensor_is_refused(images, maps, segments):
+    with pytest.raises(TypeError, match="received a dict: hand over a function that picks one"):
+        irof(lambda images: {"out": images}, images, maps, score=of_group, segments=segments)
 
 
 def test_the_library_imports_nothing_of_ours_but_torch_numpy_and_scikit_image():
