@@ -88,6 +88,7 @@ def test_the_page_says_what_was_run_and_on_what_it_rests(text: str) -> None:
     shown = Page(text).texts
     assert "rooms (seed 0, size 64 x 64)" in shown
     assert "precision float32, threads 1" in shown
+    assert "folded true, precision float32" in shown
     assert "2.14.1" in shown
     assert "d" * 64 in shown
     assert any("16 x 16 positions" in part for part in shown)
@@ -144,8 +145,23 @@ def test_a_run_without_previews_says_why_it_shows_no_maps(synthetic, tmp_path: P
     }
     run = synthetic.write_run(RunFolder(tmp_path / "unseen"), layouts=layouts)
     text = write_report(run).read_text(encoding="utf-8")
-    assert "The store holds no preview images" in text
+    assert "the store holds no preview images" in text
     assert not list(run.report.glob("saliency-*"))
+
+
+@pytest.mark.parametrize(("measure", "shown"), [("irof_quantus", 3), ("pixel_flipping", 0)])
+def test_without_maps_only_superpixels_are_laid_over_images(
+    synthetic, tmp_path: Path, measure: str, shown: int
+) -> None:
+    layout = synthetic.make_layouts()["segnet-hrank"]
+    experiment = layout.settings["experiment"]
+    explain = {**experiment["explain"], "faithfulness": {"name": measure}}
+    settings = {**layout.settings, "experiment": {**experiment, "explain": explain}}
+    layouts = {"segnet-hrank": dataclasses.replace(layout, maps="scores", settings=settings)}
+    run = synthetic.write_run(RunFolder(tmp_path / "scores"), layouts=layouts)
+    text = write_report(run).read_text(encoding="utf-8")
+    assert len(list(run.report.glob("saliency-*.svg"))) == shown
+    assert ("Nothing to show" in text) == (shown == 0)
 
 
 def test_a_report_of_a_run_without_a_store_is_refused(tmp_path: Path) -> None:
