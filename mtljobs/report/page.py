@@ -173,8 +173,9 @@ def _performance(tables: Tables, drawings: Drawings) -> Markup:
 def _saliency(drawings: Drawings) -> Markup:
     if not drawings.saliency:
         return _text(
-            "The store holds no preview images (explain.previews = 0, or the data set's licence "
-            "does not allow copies), so there is nothing to lay maps over."
+            "Nothing to show: the store holds no preview images to lay maps over "
+            "(explain.previews = 0, or the data set's licence does not allow copies), or no maps "
+            '(explain.maps = "scores", where the measure does not score superpixels).'
         )
     rule = (
         "The first images of the store, the groups that most of them have, sparsities from the "

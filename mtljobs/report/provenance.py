@@ -60,6 +60,7 @@ def _describe_experiment(node: xr.DataTree) -> dict[str, str]:
         "saliency": describe_choice(explain["saliency"]),
         "superpixels": describe_choice(explain["superpixels"]),
         "faithfulness": describe_choice(explain["faithfulness"]),
+        "forward passes": describe_choice(explain["forward"]),
         "maps kept": str(node.attrs["maps"]),
         "numerics": describe_choice(settings["numerics"]),
     }

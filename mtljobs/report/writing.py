@@ -15,6 +15,7 @@ from mtljobs.report.figures import faithfulness, mean_curves, performance
 from mtljobs.report.overlays import overlays
 from mtljobs.report.page import Drawing, Drawings, render_page
 from mtljobs.results import Tables, mean_curve, open_run, read_tables
+from mtljobs.results.areas import removes_superpixels
 from mtljobs.results.tabulation import task_nodes
 from mtljobs.store.damage import naming_damage
 
@@ -77,7 +78,8 @@ def draw(tree: xr.DataTree, tables: Tables) -> Drawings:
 def _draw_saliency(tree: xr.DataTree) -> Iterator[Drawing]:
     for (experiment, task), node in task_nodes(tree):
         inputs = tree[f"{experiment}/inputs"].to_dataset()
-        if "preview" in inputs:
+        has_maps = "cam" in node.data_vars or removes_superpixels(node.to_dataset())
+        if "preview" in inputs and has_maps:
             yield _drawing(
                 f"saliency-{experiment}-{task}",
                 overlays(node.to_dataset(), inputs, title=f"{experiment}: {task}"),

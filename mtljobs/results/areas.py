@@ -86,9 +86,14 @@ def quantus(items: xr.Dataset | xr.DataTree) -> xr.DataArray | xr.DataTree:
     curve, segments, _ = _curves(items)
     first = curve.isel(step=1, drop=True).astype(float)
     number = segments * aoc(items) + (1 + first) / 2
-    if items.attrs.get(MEASURE, "irof") not in _IROF:
+    if not removes_superpixels(items):
         number = xr.full_like(number, np.nan)
     return number.rename("quantus").assign_attrs(long_name="IROF as Quantus 0.5.3", units="1")
+
+
+def removes_superpixels(items: xr.Dataset) -> bool:
+    """Whether the parts that `order` and `segment_score` speak of are superpixels: IROF's are."""
+    return items.attrs.get(MEASURE, "irof") in _IROF
 
 
 def mean_curve(items: xr.Dataset, *, points: int = 51) -> xr.DataArray:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from mtljobs.contracts import Curve, Explained, Faithfulness, Progress, Score, Shard
+from mtljobs.errors import DataError
 from mtljobs.explain.agreement import (
     curve_deviations,
     fed_images,
@@ -26,8 +27,14 @@ from mtljobs.explain.agreement import (
 from mtljobs.ledger.paths import RunFolder, Workspace, scratch_folder
 from mtljobs.plan.frozen import Plan
 from mtljobs.settings import build
-from mtljobs.settings.base import restore
-from mtljobs.settings.explain import IROF, QUANTUS_SUPERPIXELS, FaithfulnessChoice, QuantusIROF
+from mtljobs.settings.base import canonical, restore
+from mtljobs.settings.explain import (
+    IROF,
+    QUANTUS_SUPERPIXELS,
+    FaithfulnessChoice,
+    Forward,
+    QuantusIROF,
+)
 from mtljobs.settings.resources import Resources
 from mtljobs.stages.explain import open_explainer
 from mtljobs.stages.materials import apply_numerics, open_dataset, open_info
@@ -57,13 +64,13 @@ def compare_engines(
     Args:
         plan: Of the run.
         shard: Any of the cell's of the stage `explain`.
-        images: At most so many of the experiment's.
+        images: At most so many of the experiment's that can be read.
 
     Returns:
         Task -> what `summarise` says of it.
     """
     work = Work(
-        shard=shard,
+        shard=_exact(shard),
         layouts=plan.layouts,
         backend=plan.backend,
         resources=restore(Resources, plan.resources),
@@ -79,22 +86,38 @@ def compare_engines(
     compared: dict[str, Any] = {}
     for name, task in explainer.tasks.items():
         both = _BothEngines(shard.spec, explainer.model, name)
-        alone = dataclasses.replace(
-            explainer, tasks={name: task}, forward=explainer.model, faithfulness=both
-        )
+        alone = dataclasses.replace(explainer, tasks={name: task}, faithfulness=both)
         for index, _ in enumerate(alone.explain(shown), start=len(compared) * len(shown)):
             progress(index + 1, len(explainer.tasks) * len(shown), f"images, {name}")
         compared[name] = summarise(both.items, seconds=both.seconds)
     return compared
 
 
+def _exact(shard: Shard) -> Shard:
+    """The shard as if its experiment asked for the network as it is: nothing is compiled, say."""
+    return dataclasses.replace(shard, spec={**shard.spec, "forward": canonical(Forward())})
+
+
 def _open_images(work: Work, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The experiment's first images, each with the superpixels that Quantus makes of it."""
+    """The experiment's first images, each with the superpixels that Quantus makes of it.
+
+    Raises:
+        DataError: None of the experiment's images can be read.
+    """
     info = open_info(work)
     dataset = open_dataset(work, info, "test")
     superpixels = build(QUANTUS_SUPERPIXELS)
-    chosen = work.layouts[work.shard.place["experiment"]].images[:count]
-    images = [dataset[info.splits["test"].index(image_id)]["image"] for image_id in chosen]
+    images: list[np.ndarray] = []
+    unreadable: list[DataError] = []
+    for image_id in work.layouts[work.shard.place["experiment"]].images:
+        try:
+            images.append(dataset[info.splits["test"].index(image_id)]["image"])
+        except DataError as error:  # in the run it has the status 8, and no curve to compare
+            unreadable.append(error)
+        if len(images) == count:
+            break
+    if not images:
+        raise unreadable[0]
     return [(image, superpixels.segments(image)) for image in images]
 
 

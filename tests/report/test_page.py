@@ -88,6 +88,7 @@ def test_the_page_says_what_was_run_and_on_what_it_rests(text: str) -> None:
     shown = Page(text).texts
     assert "rooms (seed 0, size 64 x 64)" in shown
     assert "precision float32, threads 1" in shown
+    assert "folded true, precision float32" in shown
     assert "2.14.1" in shown
     assert "d" * 64 in shown
     assert any("16 x 16 positions" in part for part in shown)
@@ -106,12 +107,19 @@ def test_figures_lie_beside_the_page_as_vectors_and_pixels(reported_run: RunFold
     assert (reported_run.report / "index.html").stat().st_size < 4_000_000
 
 
+def one_task(synthetic, **changes):
+    """The layout of an experiment of one task, which is soon drawn."""
+    layout = synthetic.make_layouts()["segnet-hrank"]
+    return dataclasses.replace(layout, tasks={"depth": layout.tasks["depth"]}, **changes)
+
+
 def test_an_incomplete_run_says_so_at_the_head_of_its_page(synthetic, tmp_path: Path) -> None:
-    arrays = synthetic.make_arrays(synthetic.make_layouts())
+    layout = synthetic.make_layouts()["segnet-hrank"]
+    layouts = {"segnet-hrank": dataclasses.replace(layout, previews=0)}  # drawing takes long
+    arrays = synthetic.make_arrays(layouts)
     arrays["segnet-hrank/depth"]["status"][1, 1] = 0
-    page = Page(
-        write_report(synthetic.write_run(RunFolder(tmp_path / "half"), arrays=arrays)).read_text()
-    )
+    run = synthetic.write_run(RunFolder(tmp_path / "half"), layouts=layouts, arrays=arrays)
+    page = Page(write_report(run).read_text())
     shown = "".join(page.texts)
     assert "This run is not complete. 30 planned items are missing" in shown
     assert "segnet-hrank at sparsity 0.5, seed 0 (30)" in shown
@@ -138,14 +146,26 @@ def test_names_of_users_cannot_become_markup(synthetic, tmp_path: Path) -> None:
 
 
 def test_a_run_without_previews_says_why_it_shows_no_maps(synthetic, tmp_path: Path) -> None:
-    layouts = {
-        name: dataclasses.replace(layout, previews=0)
-        for name, layout in synthetic.make_layouts().items()
-    }
+    layouts = {"segnet-hrank": one_task(synthetic, previews=0)}
     run = synthetic.write_run(RunFolder(tmp_path / "unseen"), layouts=layouts)
     text = write_report(run).read_text(encoding="utf-8")
-    assert "The store holds no preview images" in text
+    assert "the store holds no preview images" in text
     assert not list(run.report.glob("saliency-*"))
+
+
+@pytest.mark.parametrize(("measure", "shown"), [("irof_quantus", 1), ("pixel_flipping", 0)])
+def test_without_maps_only_superpixels_are_laid_over_images(
+    synthetic, tmp_path: Path, measure: str, shown: int
+) -> None:
+    layout = one_task(synthetic, maps="scores")
+    experiment = layout.settings["experiment"]
+    explain = {**experiment["explain"], "faithfulness": {"name": measure}}
+    settings = {**layout.settings, "experiment": {**experiment, "explain": explain}}
+    layouts = {"segnet-hrank": dataclasses.replace(layout, settings=settings)}
+    run = synthetic.write_run(RunFolder(tmp_path / "scores"), layouts=layouts)
+    text = write_report(run).read_text(encoding="utf-8")
+    assert len(list(run.report.glob("saliency-*.svg"))) == shown
+    assert ("Nothing to show" in text) == (shown == 0)
 
 
 def test_a_report_of_a_run_without_a_store_is_refused(tmp_path: Path) -> None:

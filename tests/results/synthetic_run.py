@@ -132,6 +132,7 @@ def _layout(pruning: str, sparsities: tuple[float, ...]) -> ExperimentLayout:
                 "saliency": {"name": "grad_cam", "layer": "last_shared"},
                 "superpixels": {"name": "slic", "n_segments": 100, "compactness": 10.0},
                 "faithfulness": {"name": "irof", "epsilon": 1e-6},
+                "forward": {"precision": "float32", "folded": True},
             },
         },
         "numerics": {"threads": 1, "precision": "float32"},
