@@ -14,7 +14,14 @@ from torch import Tensor
 
 from mtljobs.contracts import Curve, Explained, Score
 from mtljobs.explain.batches import removal_curves
-from mtljobs.explain.removal import Fill, Removal, part_fills, remove_superpixels, segment_means
+from mtljobs.explain.removal import (
+    Fill,
+    Removal,
+    part_fills,
+    remove_superpixels,
+    rounded_means,
+    segment_means,
+)
 
 
 class IROF:
@@ -22,8 +29,9 @@ class IROF:
 
     Args:
         epsilon: A clean score at or below it gives no curve.
-        order: How superpixels of equal saliency go: "stable" by their labels, "numpy" as its
-            default sort leaves them, which differs between processors.
+        order: How superpixels of equal saliency go: "stable" by their labels; "numpy" as Quantus
+            leaves them, whose means have the maps' precision and numpy's default sort, which
+            differs between processors.
         fill: "drifting": the mean over channels and pixels of the image as it is at that step;
             "clean": that mean of the clean image; "channels": a mean per channel of the clean one.
         batch: Images in every call of the network, no more and no fewer.
@@ -41,7 +49,7 @@ class IROF:
         batch: int,
     ) -> None:
         self._epsilon = epsilon
-        self._sort: Literal["stable"] | None = "stable" if order == "stable" else None
+        self._order = order
         self._fill: Fill = fill
         self._batch = batch
 
@@ -58,8 +66,12 @@ class IROF:
 
     def removal(self, explained: Explained) -> Removal:
         """How the superpixels of one image go."""
-        saliency = segment_means(explained.maps.cpu().numpy(), explained.segments)
-        order = np.argsort(-saliency, axis=1, kind=self._sort)
+        maps = explained.maps.cpu().numpy()
+        saliency = segment_means(maps, explained.segments)
+        if self._order == "stable":
+            order = np.argsort(-saliency, axis=1, kind="stable")
+        else:
+            order = np.argsort(-rounded_means(maps, explained.segments), axis=1)
         return remove_superpixels(
             explained.image,
             segments=explained.segments,

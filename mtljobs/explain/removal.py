@@ -113,6 +113,17 @@ def segment_means(
     return np.stack(sums) / pixels
 
 
+def rounded_means(
+    maps: Float[np.ndarray, "group row column"], segments: Integer[np.ndarray, "row column"]
+) -> Float[np.ndarray, "group segment"]:
+    """Mean of each map over each superpixel in the map's own precision, and as slow as numpy's.
+
+    Their rounding settles which of equally salient superpixels Quantus takes first.
+    """
+    labels = range(segments.max() + 1)
+    return np.array([[one[segments == label].mean() for label in labels] for one in maps])
+
+
 def drifting_greys(
     image: Float[np.ndarray, "channel row column"],
     *,

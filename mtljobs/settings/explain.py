@@ -145,7 +145,7 @@ class IROF:
     Attributes:
         epsilon: A clean score at or below it gives no curve (status 5).
         order: How superpixels of equal saliency go: "stable" by their labels, the same on every
-            machine; "numpy" as its default sort leaves them, to check against Quantus.
+            machine; "numpy" as Quantus leaves them, to check against it.
         fill: What a superpixel is replaced with. "drifting": the mean over channels and pixels of
             the image as it is at that step; "clean": that mean of the clean image; "channels": the
             clean image's mean per channel.

@@ -150,6 +150,15 @@ def test_order_of_numpy_is_that_of_its_default_sort():
     assert order.tolist() == np.argsort(-maps.astype(float), axis=1).tolist()
 
 
+def test_order_of_numpy_comes_from_means_in_the_precision_of_the_maps():
+    # Superpixel 1 has the mean 1 + 2**-24, which float32 rounds to 1.
+    maps = np.array([[1.0, 1.0, 1.0, 1.0 + 2**-23]], dtype=np.float32)
+    explained = explain(masks=[[1] * 4], maps=maps, segments=np.array([[0, 0, 1, 1]]))
+    for order, expected in (("stable", [1, 0]), ("numpy", [0, 1])):
+        irof = IROF(epsilon=1e-6, order=order, fill="drifting", batch=4)
+        assert irof.removal(explained).order.tolist() == [expected]
+
+
 def three_images():
     """Of two groups and 3, 4 and 1 superpixels; the second image has one group that is fit."""
     every = [1, 1, 1, 1]
