@@ -56,8 +56,8 @@ def compare_engines(
 ) -> None:
     """Compute some of a run's curves with Quantus too, and say how far the two are apart.
 
-    Takes one cell whose network is finished, by default the first, and its saliency settings; the
-    superpixels are those that Quantus makes. Where an item is apart by more than 1e-5, the step
+    Takes one cell whose network is finished, by default the first, and its saliency settings; both
+    sides compute IROF exactly, on the superpixels that Quantus makes, ties by label. Where an item is apart by more than 1e-5, the step
     where it is most is looked into: do positions of max-pooling differ, which rounding decides
     where areas of one grey tie; or does float64 bring both together? Exit code 1 if neither.
     """
