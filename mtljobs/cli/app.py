@@ -65,6 +65,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 complete, 1 failed shards, 2 usage, 3 incomplete.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data_app, name="data")

@@ -7,7 +7,7 @@ import pytest
 import mtljobs as package
 
 SAID = {
-    "": "Begin with `mtljobs submit --grid demo`",
+    "": "Begin with mtljobs submit --grid demo",
     "data": "Data sets that a grid may use",
     "data prepare": "Read a folder of images once",
     "data check": "Say all that is wrong with a folder of images",
