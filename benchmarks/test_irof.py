@@ -19,6 +19,7 @@ from torch import Tensor
 from benchmarks.scene import Size, depth, explain_depth, machine, picture, segnet
 from mtljobs.settings import build
 from mtljobs.settings.explain import IROF, SLIC
+from mtljobs.stages.memory import keep_freed_memory
 
 
 @dataclass
@@ -95,6 +96,7 @@ def test_engine_and_bare_network_see_the_same_number_of_images() -> None:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()  # as every stage does
     torch.set_num_threads(1)
     print(machine())
     for shape, factor in (((64, 64), 1 / 16), ((128, 256), 1 / 4)):

@@ -57,9 +57,10 @@ def compare_engines(
     """Compute some of a run's curves with Quantus too, and say how far the two are apart.
 
     Takes one cell whose network is finished, by default the first, and its saliency settings; both
-    sides compute IROF exactly, on the superpixels that Quantus makes, ties by label. Where an item is apart by more than 1e-5, the step
-    where it is most is looked into: do positions of max-pooling differ, which rounding decides
-    where areas of one grey tie; or does float64 bring both together? Exit code 1 if neither.
+    sides compute IROF exactly, on the superpixels that Quantus makes, ties by label. Where an item
+    is apart by more than 1e-5, the step where it is most is looked into: do positions of
+    max-pooling differ, which rounding decides where areas of one grey tie; or does float64 bring
+    both together? Exit code 1 if neither.
     """
     found = find_run(run, open_workspace(workspace))
     plan, cell = find_finished(found, experiment=experiment, sparsity=sparsity, seed=seed)
