@@ -18,7 +18,6 @@ from mtljobs.explain.removal import (
     Fill,
     Removal,
     part_fills,
-    remove_superpixels,
     rounded_means,
     segment_means,
 )
@@ -72,9 +71,9 @@ class IROF:
             order = np.argsort(-saliency, axis=1, kind="stable")
         else:
             order = np.argsort(-rounded_means(maps, explained.segments), axis=1)
-        return remove_superpixels(
+        return Removal.plan(
             explained.image,
-            segments=explained.segments,
+            ranks=np.argsort(order, axis=1)[:, explained.segments],
             order=order,
             fills=part_fills(
                 explained.image.double().cpu().numpy(),

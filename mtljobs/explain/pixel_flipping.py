@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mtljobs.contracts import Curve, Explained, Score
 from mtljobs.explain.batches import removal_curves
-from mtljobs.explain.removal import Fill, Removal, part_fills, remove_in_turn, segment_means
+from mtljobs.explain.removal import Fill, Removal, by_step, part_fills, segment_means
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int32
@@ -59,12 +59,14 @@ class PixelFlipping:
         ranks = salient_first(maps, steps=steps)
         turns = np.arange(steps)[None]
         fills = [part_fills(image, self._fill, segments=parts, order=turns) for parts in ranks]
-        scores = [segment_means(one[None], parts) for one, parts in zip(maps, ranks, strict=True)]
-        return remove_in_turn(
+        means = [segment_means(one[None], parts) for one, parts in zip(maps, ranks, strict=True)]
+        part_scores = np.concatenate(means)
+        return Removal.plan(
             explained.image,
             ranks=ranks,
             fills=np.concatenate(fills),
-            part_scores=np.concatenate(scores),
+            order=by_step(part_scores),
+            part_scores=part_scores,
         )
 
 

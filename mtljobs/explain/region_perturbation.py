@@ -14,8 +14,8 @@ from mtljobs.explain.removal import (
     NEVER,
     Fill,
     Removal,
+    by_step,
     part_fills,
-    remove_in_turn,
     segment_means,
 )
 
@@ -80,13 +80,15 @@ class RegionPerturbation:
         order = np.argsort(-means * pixels, axis=1, kind="stable")[:, :steps]
         ranks = np.full(means.shape, NEVER, dtype=np.int32)
         np.put_along_axis(ranks, order, np.arange(steps)[None], axis=1)
-        return remove_in_turn(
+        part_scores = np.take_along_axis(means, order, axis=1)
+        return Removal.plan(
             explained.image,
             ranks=ranks[:, squares],
             fills=part_fills(
                 explained.image.double().cpu().numpy(), self._fill, segments=squares, order=order
             ),
-            part_scores=np.take_along_axis(means, order, axis=1),
+            order=by_step(part_scores),
+            part_scores=part_scores,
         )
 
     def _require_room(self, squares: int, steps: int, explained: Explained) -> None:

@@ -37,6 +37,25 @@ class Removal:
     order: Int[np.ndarray, "group step"]
     part_scores: Float64[np.ndarray, "group segment"]
 
+    @classmethod
+    def plan(
+        cls,
+        image: Float[Tensor, "channel row column"],
+        *,
+        ranks: Int[np.ndarray, "group row column"],
+        fills: Float64[np.ndarray, "group step filled_channel"],
+        order: Int[np.ndarray, "group step"],
+        part_scores: Float64[np.ndarray, "group segment"],
+    ) -> Removal:
+        """The removal with ranks and fills on the image's device, fills in its precision."""
+        return cls(
+            image=image,
+            ranks=torch.as_tensor(ranks.astype(np.int32, copy=False), device=image.device),
+            fills=torch.tensor(fills, dtype=image.dtype, device=image.device),
+            order=order,
+            part_scores=part_scores,
+        )
+
     @property
     def steps(self) -> int:
         """Number of parts that go, L."""
@@ -53,40 +72,9 @@ class Removal:
         return torch.where(removed.unsqueeze(1), fills, self.image)
 
 
-def remove_superpixels(
-    image: Float[Tensor, "channel row column"],
-    *,
-    segments: Integer[np.ndarray, "row column"],
-    order: Int[np.ndarray, "group step"],
-    fills: Float64[np.ndarray, "group step filled_channel"],
-    part_scores: Float64[np.ndarray, "group segment"],
-) -> Removal:
-    """The removal of an image's superpixels."""
-    ranks = np.argsort(order, axis=1).astype(np.int32)
-    return Removal(
-        image=image,
-        ranks=torch.as_tensor(ranks[:, segments], device=image.device),
-        fills=torch.tensor(fills, dtype=image.dtype, device=image.device),
-        order=order,
-        part_scores=part_scores,
-    )
-
-
-def remove_in_turn(
-    image: Float[Tensor, "channel row column"],
-    *,
-    ranks: Int32[np.ndarray, "group row column"],
-    fills: Float64[np.ndarray, "group step filled_channel"],
-    part_scores: Float64[np.ndarray, "group step"],
-) -> Removal:
-    """The removal of parts that have no numbers of their own: each is called by its step."""
-    return Removal(
-        image=image,
-        ranks=torch.as_tensor(ranks, device=image.device),
-        fills=torch.tensor(fills, dtype=image.dtype, device=image.device),
-        order=np.broadcast_to(np.arange(part_scores.shape[1]), part_scores.shape),
-        part_scores=part_scores,
-    )
+def by_step(part_scores: Float64[np.ndarray, "group step"]) -> Int[np.ndarray, "group step"]:
+    """The order of parts that have no numbers of their own: each is called by its step."""
+    return np.broadcast_to(np.arange(part_scores.shape[1]), part_scores.shape)
 
 
 def segment_means(
