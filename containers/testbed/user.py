@@ -22,7 +22,7 @@ def make_python(box: SlurmBox, *sources: Path) -> Path:
 
     Args:
         box: A box that is up.
-        sources: Folders to import from before all others, such as a checkout.
+        sources: Folders to look for packages in before these, such as a checkout.
 
     Raises:
         BoxError: The system's Python is another minor version.

@@ -15,7 +15,7 @@ import pytest
 from mtljobs.cluster.queue import read_max_array_size
 from testbed.folder import ROOT
 from testbed.keeper import CGROUPS
-from testbed.machine import BoxError
+from testbed.machine import BoxError, wait_until
 from testbed.slurm import SlurmBox
 from testbed.user import make_python
 
@@ -38,19 +38,12 @@ def traces(box):
             continue  # it has ended meanwhile
         if process.name != str(os.getpid()):
             found += [text for text in seen if any(mark in text for mark in box_or_job)]
-    found += [line for line in Path("/proc/self/mounts").open() if str(box.folder) in line]
-    found += [line for line in Path("/etc/subuid").open() if line.startswith(f"{box.user}:")]
+    found += [line for line in _lines("/proc/self/mounts") if str(box.folder) in line]
+    found += [line for line in _lines("/etc/subuid") if line.startswith(f"{box.user}:")]
     found += [user.pw_name for user in pwd.getpwall() if user.pw_name == box.user]
     found += [str(folder) for folder in ROOT.glob("*/") if folder == box.folder]
     found += map(str, CGROUPS.glob(f"slurm_*/*/job_{box.layout.first_job}"))
     return found
-
-
-def wait_until_gone(box, timeout_s=20):
-    end = time.monotonic() + timeout_s
-    while traces(box) and time.monotonic() < end:
-        time.sleep(0.1)
-    return traces(box)
 
 
 @pytest.fixture
@@ -151,7 +144,7 @@ def test_queue_survives_a_restart_of_slurmctld(slurm, number):
     waiting = slurm.submit("--hold", "--wrap=true")
     time.sleep(6)  # slurmctld writes its state at the latest then
     slurm.kill("slurmctld", number)
-    assert slurm.run("squeue", check=False).returncode == 1
+    assert slurm.run("scontrol", "ping", check=False).returncode == 1
     slurm.revive("slurmctld")
     assert slurm.describe(running)["JobState"] == "RUNNING"
     assert slurm.describe(waiting)["JobState"] == "PENDING"
@@ -188,16 +181,13 @@ def test_finished_jobs_are_read_without_accounting(slurm):
 def test_image_is_mounted_by_fuse_for_a_user(slurm, image):
     """As on clusters, where nobody is root."""
     inside = "import os, time; print(os.getuid(), flush=True); time.sleep(30)"
-    script = slurm.home / "job.sh"
-    script.write_text(f"#!/bin/sh\nexec apptainer exec {image} python3 -c '{inside}'\n")
-    job = slurm.submit("--output=out.txt", script, as_user=True)
+    command = f"exec apptainer exec {image} python3 -c '{inside}'"
+    job = slurm.submit("--output=out.txt", f"--wrap={command}", as_user=True)
     slurm.wait_for(job, "RUNNING")
-    uid = str(pwd.getpwnam(slurm.user).pw_uid)
-    end = time.monotonic() + 20
-    while f"{uid}\n" not in (text := _read(slurm.home / "out.txt")) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert f"{uid}\n" in text
-    assert slurm.run("pgrep", "-u", uid, "-f", f"squashfuse_ll .*{image}").stdout
+    uid = pwd.getpwnam(slurm.user).pw_uid
+    wait_until(lambda: f"{uid}\n" in (slurm.home / "out.txt").read_text(), "python", timeout_s=20)
+    mounting = subprocess.run(["pgrep", "-x", "-u", str(uid), "squashfuse_ll"], check=False)
+    assert mounting.returncode == 0
 
 
 def test_image_runs_as_root_in_a_job(slurm, image, tmp_path):
@@ -231,7 +221,7 @@ def test_box_is_gone_when_its_process_was_killed(other_process):
     process, box = other_process
     assert len(traces(box)) > 5
     process.kill()
-    assert wait_until_gone(box) == []
+    wait_until(lambda: not traces(box), "the box to be gone", timeout_s=20)
 
 
 def test_next_start_clears_a_box_whose_keeper_was_killed(other_process):
@@ -242,8 +232,8 @@ def test_next_start_clears_a_box_whose_keeper_was_killed(other_process):
         assert traces(box) == []
 
 
-def _read(path):
-    return path.read_text() if path.exists() else ""
+def _lines(path):
+    return Path(path).read_text().splitlines()
 
 
 def _folders(path):
