@@ -168,6 +168,16 @@ def test_job_that_takes_more_memory_than_it_asked_for_is_out_of_memory(slurm):
     assert slurm.wait_for(enough)["JobState"] == "COMPLETED"
 
 
+@pytest.mark.testbed(gpus=2)
+def test_job_gets_the_gpus_that_it_asks_for(slurm):
+    text = "--wrap=echo $CUDA_VISIBLE_DEVICES"
+    job = slurm.submit("--gpus-per-node=2", "--output=out.txt", text, as_user=True)
+    slurm.wait_for(job, "COMPLETED")
+    assert (slurm.home / "out.txt").read_text() == "0,1\n"
+    with pytest.raises(BoxError, match="not available"):
+        slurm.submit("--gpus-per-node=3", "--wrap=true")
+
+
 def test_finished_jobs_are_read_without_accounting(slurm):
     job = slurm.submit("--wrap=exit 3")
     slurm.wait_for(job, "FAILED")
