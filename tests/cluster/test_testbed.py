@@ -21,14 +21,14 @@ from testbed.user import make_python
 
 CONTAINERS = Path(__file__).resolve().parents[2] / "containers"
 # Detaches itself from its job, so that no step knows it.
-DETACHED = "--wrap=setsid --fork sleep 1234.5; sleep 60"
+SLEEP = f"sleep 1000.{os.getpid()}"
+DETACHED = f"--wrap=setsid --fork {SLEEP}; sleep 60"
 
 pytestmark = pytest.mark.testbed(grace_s=0)
 
 
 def traces(box):
     """What is on this machine of a box: processes, mounts, its user, its folder."""
-    box_or_job = (str(box.folder), "sleep 1234.5")
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -37,7 +37,7 @@ def traces(box):
         except OSError:
             continue  # it has ended meanwhile
         if process.name != str(os.getpid()):
-            found += [text for text in seen if any(mark in text for mark in box_or_job)]
+            found += [text for text in seen if str(box.folder) in text or text == f"{SLEEP} "]
     found += [line for line in _lines("/proc/self/mounts") if str(box.folder) in line]
     found += [line for line in _lines("/etc/subuid") if line.startswith(f"{box.user}:")]
     found += [user.pw_name for user in pwd.getpwall() if user.pw_name == box.user]
@@ -218,13 +218,27 @@ def test_user_imports_the_packages_of_this_process_on_the_host_and_in_the_image(
     assert slurm.run(*inside, as_user=True).stdout == host
 
 
-def test_nothing_is_left_of_a_box_that_was_stopped():
+def test_user_reads_a_folder_that_only_root_may(slurm, tmp_path):
+    """Packages often lie in root's home; here within pytest's folder, which is private too."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "only_here.py").write_text("")
+    python = make_python(slurm, tmp_path)
+    assert make_python(slurm, tmp_path) == python
+    slurm.run(python, "-c", "import only_here", as_user=True)
+    with pytest.raises(BoxError, match="Permission denied"):
+        slurm.run("cat", tmp_path / "only_here.py", as_user=True)
+
+
+def test_nothing_is_left_of_a_box_that_was_stopped(tmp_path):
+    """Least of all a mount through which its folder's end would reach the files of others."""
+    (tmp_path / "precious").touch()
     box = SlurmBox.start()
     box.wait_for(box.submit(DETACHED), "RUNNING")
-    make_python(box)
+    make_python(box, tmp_path)
     assert len(traces(box)) > 5
     box.stop()
     assert traces(box) == []
+    assert (tmp_path / "precious").exists()
 
 
 def test_box_is_gone_when_its_process_was_killed(other_process):
@@ -234,12 +248,13 @@ def test_box_is_gone_when_its_process_was_killed(other_process):
     wait_until(lambda: not traces(box), "the box to be gone", timeout_s=20)
 
 
-def test_next_start_clears_a_box_whose_keeper_was_killed(other_process):
-    _, box = other_process
+def test_next_start_clears_a_box_whose_keeper_was_killed_and_nothing_else(other_process):
+    process, box = other_process
     os.kill(int((box.folder / "keeper.pid").read_text()), signal.SIGKILL)
     assert len(traces(box)) > 5  # the job, the user, the folder
     with SlurmBox.start():
         assert traces(box) == []
+    assert process.poll() is None  # our own child is none of the box's
 
 
 def _lines(path):
