@@ -231,12 +231,12 @@ def test_user_reads_a_folder_that_only_root_may(slurm, tmp_path):
 
 def test_nothing_is_left_of_a_box_that_was_stopped(tmp_path):
     """Least of all a mount through which its folder's end would reach the files of others."""
+    tmp_path.chmod(0o755)
     (tmp_path / "precious").touch()
-    box = SlurmBox.start()
-    box.wait_for(box.submit(DETACHED), "RUNNING")
-    make_python(box, tmp_path)
-    assert len(traces(box)) > 5
-    box.stop()
+    with SlurmBox.start() as box:
+        box.wait_for(box.submit(DETACHED), "RUNNING")
+        make_python(box, tmp_path)
+        assert len(traces(box)) > 5
     assert traces(box) == []
     assert (tmp_path / "precious").exists()
 
