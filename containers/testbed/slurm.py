@@ -229,7 +229,7 @@ class SlurmBox:
         wait_until(is_idle, "two idle nodes", timeout_s=timeout_s, otherwise=self.logs)
 
     def clean(self) -> None:
-        """As it came up: every daemon runs, no job or file of a user is left, the nodes are idle."""
+        """As it came up: every daemon runs, both nodes are idle, no job is left, and no file."""
         for daemon in ("munged", "slurmctld", *self.layout.nodes):
             if daemon not in self._running():
                 self.revive(daemon)
