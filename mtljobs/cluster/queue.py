@@ -1,8 +1,6 @@
 """Slurm's queue: what waits or runs there of a run, and a way to take it back.
 
-A job is known by the folder that it was submitted from: each array has one of its own,
-`submissions/<n>/`, and `shards.json` in it, written before the job exists, names the shard of each
-index. So a submission may be killed at any line, and the next one still finds every job.
+A job is known by the folder that it was submitted from, whose marker names the shard of each index.
 """
 
 from __future__ import annotations
@@ -14,11 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mtljobs.cluster.marker import find_submissions
 from mtljobs.errors import UserError
-from mtljobs.ledger.files import read_json
 from mtljobs.ledger.paths import RunFolder
 
-MARKER = "shards.json"
 LEAKING = ("SLURM_", "SBATCH_", "SRUN_", "SQUEUE_", "SCANCEL_", "PMIX_")
 """Variables of an allocation that we may be in, and options that would override ours."""
 KEPT = frozenset(
@@ -33,17 +30,16 @@ def find_jobs(run: RunFolder) -> dict[str, str]:
     Raises:
         UserError: The queue does not answer.
     """
-    markers = list(run.submissions.glob(f"*/{MARKER}"))
-    if not markers or shutil.which("squeue") is None:
+    submissions = find_submissions(run)
+    if not submissions or shutil.which("squeue") is None:
         return {}
-    shards = {path.parent.resolve(): read_json(path)["shards"] for path in markers}
     jobs = {}
     for line in _ask("squeue", "--me", "--noheader", "--array", "--format=%i %o").splitlines():
         element, _, script = line.strip().partition(" ")
         job, _, index = element.partition("_")
-        names = shards.get(Path(script).parent.resolve())
-        if names is not None:
-            jobs[names[int(index or 0)]] = job
+        marker = submissions.get(Path(script).parent.resolve())
+        if marker is not None:
+            jobs[marker.shards[int(index or 0)]] = job
     return jobs
 
 

@@ -6,6 +6,7 @@ ended otherwise, or found its parents missing, is submitted again by `mtljobs re
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import shlex
 import sys
@@ -18,12 +19,12 @@ from submitit.core.utils import FailedJobError
 
 from mtljobs import worker
 from mtljobs.cluster.local import sole_driver
-from mtljobs.cluster.queue import MARKER, clean_environment, find_jobs, read_max_array_size
+from mtljobs.cluster.marker import Marker, new_submission
+from mtljobs.cluster.queue import clean_environment, find_jobs, read_max_array_size
 from mtljobs.cluster.states import RunState, read_states
 from mtljobs.contracts import Shard
 from mtljobs.errors import UserError
-from mtljobs.ledger.files import replace_file, to_json
-from mtljobs.ledger.paths import RunFolder, create_folder
+from mtljobs.ledger.paths import RunFolder
 from mtljobs.settings.base import restore
 from mtljobs.settings.resources import Resources
 
@@ -89,9 +90,16 @@ def _arrays(due: list[tuple[int, Shard]], longest: int) -> Iterator[list[Shard]]
 
 
 def _submit_array(state: RunState, shards: Sequence[Shard], *, after: Collection[str]) -> str:
-    folder = _new_folder(state.run)
-    names = [shard.name for shard in shards]
-    replace_file(folder / MARKER, to_json({"shards": names}))
+    folder = new_submission(state.run)
+    names = tuple(shard.name for shard in shards)
+    marker = Marker(
+        stage=shards[0].stage,
+        shards=names,
+        plan=str(state.plan_path),
+        memory_gb=restore(Resources, state.plan.resources).memory_gb,
+        round=0,
+    )
+    marker.write(folder)
     # In the place of the batch shell: what Slurm signals and waits for is the worker itself.
     executor = submitit.SlurmExecutor(folder=folder, python=f"exec {shlex.quote(sys.executable)}")
     executor.update_parameters(**_parameters(state, shards), dependency=_afterany(after))
@@ -105,7 +113,7 @@ def _submit_array(state: RunState, shards: Sequence[Shard], *, after: Collection
             "mend it and submit again, or take it back with `mtljobs cancel`."
         ) from error
     job = jobs[0].job_id.partition("_")[0]
-    replace_file(folder / MARKER, to_json({"shards": names, "job": job}))
+    dataclasses.replace(marker, job=job).write(folder)
     return job
 
 
@@ -136,12 +144,6 @@ def _afterany(jobs: Collection[str]) -> str | None:
 
 def _threads(shard: Shard) -> int:
     return int(worker.thread_environment(shard)["OMP_NUM_THREADS"])
-
-
-def _new_folder(run: RunFolder) -> Path:
-    create_folder(run.submissions)
-    taken = [int(path.name) for path in run.submissions.iterdir() if path.name.isdecimal()]
-    return create_folder(run.submissions / f"{max(taken, default=0) + 1:04d}")
 
 
 def _require_plain(folder: Path) -> None:

@@ -85,6 +85,11 @@ class RunFolder:
         return self.root / "submissions"
 
     @property
+    def profile(self) -> Path:
+        """The cluster that the run was last submitted to, as its profile said."""
+        return self.root / "profile.json"
+
+    @property
     def logs(self) -> Path:
         """Output of the workers."""
         return self.root / "logs"

