@@ -1,29 +1,30 @@
 """The command line of a worker inside the image: what it sees of the host, and nothing else.
 
 The worker gets a clean environment and the folders that are named here, each at its own absolute
-path, since plans and pickles hold paths. Binds are given as `--mount` with CSV quoting: `--bind`
-splits at colons and commas, which a folder may have in its name. Variables travel as
-`APPTAINERENV_<name>`: `--env` splits at commas, which Slurm's list of nodes has.
+path, since plans and pickles hold paths. Binds are given as `--mount`, whose fields are quoted as
+in CSV: `--bind` splits at colons and commas, which a folder may have in its name. Variables travel
+as `APPTAINERENV_<name>`: `--env` splits at commas, which Slurm's list of nodes has. `--no-eval`
+keeps Apptainer from running what stands in `$()` in them.
 
-`--contain` is left out on purpose: its /tmp is a RAM disk of 64 MiB unless the site says
-otherwise, and a clean environment without the home folder is what results depend on.
+`--contain` is left out on purpose: its /tmp lies in memory, which counts as the job's and may be
+limited to 64 MiB. What it keeps out besides (devices, /tmp, binds of the site) changes no result.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
-import shlex
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from mtljobs.contracts import Shard
 from mtljobs.errors import UserError
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.plan.frozen import Plan
+from mtljobs.settings.profile import Profile
+from mtljobs.worker import thread_environment
 
 IMAGE_PYTHON = "/opt/mtljobs/venv/bin/python"
 """The interpreter of an image that holds the environment, too (`STACK=full`)."""
@@ -31,6 +32,7 @@ IMAGE_PYTHON = "/opt/mtljobs/venv/bin/python"
 DIGEST_VARIABLE = "MTLJOBS_IMAGE_DIGEST"
 """Tells the worker which image it runs in; goes into its attempt."""
 
+FOR_CONTAINERS = ("APPTAINERENV_", "SINGULARITYENV_")
 FORWARDED_PREFIXES = ("SLURM_", "SUBMITIT_", "MTLJOBS_")
 FORWARDED_NAMES = ("CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
 """Variables of the job that the worker is given: which task of which job it is, on which GPU."""
@@ -49,18 +51,18 @@ class Bind:
         """Value of Apptainer's `--mount`, quoted for any character that a path may have.
 
         Example:
-            >>> Bind(Path("/data/a,b")).option()
-            'type=bind,"source=/data/a,b","destination=/data/a,b",ro'
+            >>> print(Bind(Path("/data/a,b")).option())
+            "type=bind","source=/data/a,b","destination=/data/a,b","ro"
         """
-        values = ["type=bind", f"source={self.path}", f"destination={self.path}"]
-        line = io.StringIO()
-        csv.writer(line, lineterminator="").writerow(values if self.writable else [*values, "ro"])
-        return line.getvalue()
+        fields = ["type=bind", f"source={self.path}", f"destination={self.path}"]
+        if not self.writable:
+            fields.append("ro")
+        return ",".join('"' + field.replace('"', '""') + '"' for field in fields)
 
 
 @dataclass(frozen=True)
 class Container:
-    """How one worker is started in the image.
+    """How one worker is started in an image.
 
     Attributes:
         image: A SIF file, or an unpacked image.
@@ -68,6 +70,7 @@ class Container:
         folder: Where the worker starts; must be bound.
         binds: What it sees of the host.
         gpu: Whether it is given the host's NVIDIA driver.
+        options: Further words for Apptainer.
         variables: Its environment, besides what is forwarded from the job.
     """
 
@@ -76,41 +79,75 @@ class Container:
     folder: Path
     binds: tuple[Bind, ...]
     gpu: bool
-    variables: Mapping[str, str] = field(default_factory=dict)
+    options: tuple[str, ...]
+    variables: Mapping[str, str]
 
     def argv(self, *arguments: str) -> list[str]:
-        """One `apptainer exec` of the interpreter with these arguments."""
-        mounts = [f"--mount={bind.option()}" for bind in order_binds(self.binds)]
+        """One `apptainer exec` of the interpreter; the process that it becomes forwards signals."""
+        return ["apptainer", "exec", *self._options(), str(self.image), self.python, *arguments]
+
+    def self_test(self) -> list[str]:
+        """The image's own test, under the same conditions."""
+        return ["apptainer", "test", *self._options(), str(self.image)]
+
+    def environment(self, host: Mapping[str, str]) -> dict[str, str]:
+        """The environment that Apptainer itself is to be started in.
+
+        Args:
+            host: The job's. What it holds for containers in general, as `APPTAINERENV_PYTHONPATH`,
+                stays outside.
+        """
+        inside = {name: host[name] for name in host if _is_forwarded(name)} | FIXED
+        outside = {name: host[name] for name in host if not name.startswith(FOR_CONTAINERS)}
+        named = {**inside, **self.variables}
+        return outside | {f"APPTAINERENV_{name}": value for name, value in named.items()}
+
+    def _options(self) -> list[str]:
         return [
-            "apptainer", "exec", "--cleanenv", "--no-eval", "--no-home", "--no-mount=cwd",
-            *(["--nv"] if self.gpu else []), f"--pwd={self.folder}", *mounts,
-            str(self.image), self.python, *arguments,
+            "--cleanenv", "--no-eval", "--no-home", "--no-mount=cwd", f"--pwd={self.folder}",
+            *(["--nv"] if self.gpu else []),
+            *(f"--mount={bind.option()}" for bind in order_binds(self.binds)), *self.options,
         ]  # fmt: skip
 
-    def shell_function(self, name: str) -> str:
-        """A bash function that becomes `argv` with its own arguments; ends the shell it runs in.
 
-        Called with `&`, its process is Apptainer's own, which forwards a signal to the worker:
-        `name "$@" & pid=$!`. Variables for containers that the user has set stay outside.
-        """
-        prefixes = " ".join(f'"${{!{prefix}@}}"' for prefix in FORWARDED_PREFIXES)
-        fixed = {**FIXED, **self.variables}.items()
-        exports = [
-            f"    export {shlex.quote(f'APPTAINERENV_{key}={value}')}" for key, value in fixed
-        ]
-        return "\n".join(
-            [
-                f"{name}() {{",
-                '    unset "${!APPTAINERENV_@}" "${!SINGULARITYENV_@}"',
-                f"    for variable in {' '.join(FORWARDED_NAMES)} {prefixes}; do",
-                '        [ -z "${!variable+set}" ] ||',
-                '            export "APPTAINERENV_$variable=${!variable}"',
-                "    done",
-                *exports,
-                f'    exec {shlex.join(self.argv())} "$@"',
-                "}",
-            ]
-        )
+def _is_forwarded(name: str) -> bool:
+    return name.startswith(FORWARDED_PREFIXES) or name in FORWARDED_NAMES
+
+
+def worker_container(
+    image: Path,
+    *,
+    run: RunFolder,
+    plan: Plan,
+    shard: Shard,
+    profile: Profile,
+    gpu: bool,
+    digest: str,
+) -> Container:
+    """The container that a shard of a run is worked on in.
+
+    Args:
+        image: The profile's, or a copy of it that is nearer.
+        gpu: Whether the job was given one.
+        digest: Of the image, for the attempt.
+
+    Raises:
+        UserError: The profile names an environment that cannot be bound into an image.
+    """
+    python, binds = IMAGE_PYTHON, [*run_binds(run, plan), *(Bind(Path(p)) for p in profile.binds)]
+    if profile.environment is not None:
+        host_python = Path(profile.environment) / "bin" / "python"
+        python = str(host_python)
+        binds += environment_binds(host_python)
+    return Container(
+        image=image,
+        python=python,
+        folder=run.root,
+        binds=tuple(binds),
+        gpu=gpu,
+        options=profile.container_options,
+        variables={**thread_environment(shard), DIGEST_VARIABLE: digest},
+    )
 
 
 def order_binds(binds: Iterable[Bind]) -> list[Bind]:

@@ -1,4 +1,4 @@
-"""What Apptainer is asked for, seen by a script in its place."""
+"""What Apptainer is asked for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import csv
 import dataclasses
 import io
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,15 +19,12 @@ from mtljobs.cluster.container import (
     environment_binds,
     order_binds,
     run_binds,
+    worker_container,
 )
 from mtljobs.errors import UserError
 from mtljobs.plan.frozen import read_newest
+from mtljobs.settings.profile import Profile
 
-FAKE = f"""#!{sys.executable}
-import json, os, sys
-told = {{"arguments": sys.argv[1:], "environment": dict(os.environ), "pid": os.getpid()}}
-print(json.dumps(told))
-"""
 HOSTILE = """/data/two words, a:b "quoted" 'single' $(touch pwned) `x` \\ ü\n=end"""
 
 
@@ -40,31 +36,9 @@ def container(tmp_path):
         folder=tmp_path,
         binds=(Bind(tmp_path, writable=True), Bind(Path(HOSTILE))),
         gpu=False,
-        variables={"OMP_NUM_THREADS": "2", "MTLJOBS_IMAGE_DIGEST": "d1", "NOTE": HOSTILE},
+        options=("--pid",),
+        variables={"OMP_NUM_THREADS": "2", "NOTE": HOSTILE},
     )
-
-
-@pytest.fixture
-def run_in_shell(tmp_path):
-    """Defines the container's function in a bash, runs lines there, and gives what they print."""
-    (tmp_path / "bin").mkdir()
-    fake = tmp_path / "bin" / "apptainer"
-    fake.write_text(FAKE)
-    fake.chmod(0o755)
-
-    def run(container, lines, **environment):
-        path = f"{fake.parent}{os.pathsep}{os.environ['PATH']}"
-        result = subprocess.run(
-            ["bash", "-euc", f"{container.shell_function('payload')}\n{lines}"],
-            env={"PATH": path, **environment},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return result.stdout
-
-    return run
 
 
 def read_mount(argument):
@@ -80,10 +54,14 @@ class TestCommandLine:
         argv = container.argv("-u", "-m", "submitit.core._submit", "/run")
         assert argv[:2] == ["apptainer", "exec"]
         assert all(option.startswith("--") for option in argv[2:-6])
+        assert argv[-7] == "--pid"
         assert argv[-6:] == [
             "/images/of mine/mtljobs.sif", "/opt/mtljobs/venv/bin/python",
             "-u", "-m", "submitit.core._submit", "/run",
         ]  # fmt: skip
+
+    def test_the_self_test_runs_under_the_same_conditions(self, container):
+        assert container.self_test()[2:] == container.argv()[2:-1]
 
     def test_the_driver_is_bound_only_for_a_gpu(self, container):
         assert "--nv" not in container.argv()
@@ -120,17 +98,8 @@ class TestOrder:
         assert order_binds([Bind(Path("/data")), writable]) == [writable]
 
 
-class TestShellFunction:
-    def test_arguments_reach_apptainer_as_they_are(self, container, run_in_shell, tmp_path):
-        told = json.loads(run_in_shell(container, 'payload "$ARGUMENT" last', ARGUMENT=HOSTILE))
-        assert told["arguments"] == container.argv(HOSTILE, "last")[1:]
-        assert not (tmp_path / "pwned").exists()
-
-    def test_its_process_in_the_background_is_apptainers_own(self, container, run_in_shell):
-        first, second = run_in_shell(container, "payload & pid=$!; wait; echo $pid").splitlines()
-        assert json.loads(first)["pid"] == int(second)
-
-    def test_the_job_is_not_lost_in_a_clean_environment(self, container, run_in_shell):
+class TestEnvironment:
+    def test_the_job_is_not_lost_in_a_clean_environment(self, container):
         job = {
             "SLURM_JOB_ID": "7",
             "SLURM_ARRAY_JOB_ID": "6",
@@ -141,36 +110,30 @@ class TestShellFunction:
             "SUBMITIT_EXECUTOR": "slurm",
             "CUDA_VISIBLE_DEVICES": "",
         }
-        told = json.loads(run_in_shell(container, "payload", **job))["environment"]
+        told = container.environment(job)
         assert {key: told[f"APPTAINERENV_{key}"] for key in job} == job
 
-    def test_what_the_job_does_not_have_is_not_invented(self, container, run_in_shell):
-        told = json.loads(run_in_shell(container, "payload"))["environment"]
-        names = {key.removeprefix("APPTAINERENV_") for key in told if "ENV_" in key}
-        assert names == {
-            "PYTHONNOUSERSITE", "LANG", "OMP_NUM_THREADS", "MTLJOBS_IMAGE_DIGEST", "NOTE",
-        }  # fmt: skip
+    def test_what_the_job_does_not_have_is_not_invented(self, container):
+        named = {key.removeprefix("APPTAINERENV_") for key in container.environment({})}
+        assert named == {"PYTHONNOUSERSITE", "LANG", "OMP_NUM_THREADS", "NOTE"}
 
-    def test_its_own_variables_arrive_as_they_are(self, container, run_in_shell):
-        told = json.loads(run_in_shell(container, "payload", OMP_NUM_THREADS="64"))["environment"]
+    def test_its_own_variables_count_before_those_of_the_job(self, container):
+        told = container.environment({"MTLJOBS_X": "job", "APPTAINERENV_OMP_NUM_THREADS": "64"})
         assert told["APPTAINERENV_OMP_NUM_THREADS"] == "2"
         assert told["APPTAINERENV_NOTE"] == HOSTILE
-        assert told["APPTAINERENV_PYTHONNOUSERSITE"] == "1"
+        own = dataclasses.replace(container, variables={"MTLJOBS_X": "own"})
+        assert own.environment({"MTLJOBS_X": "job"})["APPTAINERENV_MTLJOBS_X"] == "own"
 
-    def test_paths_of_the_hosts_python_and_libraries_stay_outside(self, container, run_in_shell):
-        leaking = {
+    def test_paths_of_the_hosts_python_and_libraries_stay_outside(self, container):
+        host = {
             "APPTAINERENV_PYTHONPATH": "/host",
             "SINGULARITYENV_LD_LIBRARY_PATH": "/host",
             "PYTHONPATH": "/host",
+            "PATH": "/bin",
         }
-        told = json.loads(run_in_shell(container, "payload", **leaking))
-        kept = told["environment"].keys() & leaking.keys()
-        assert kept == {"PYTHONPATH"}  # which --cleanenv keeps out
-        assert "--cleanenv" in told["arguments"]
-
-    def test_the_batch_shell_keeps_its_own_environment(self, container, run_in_shell):
-        lines = 'payload >/dev/null & wait; echo "${APPTAINERENV_X-}"'
-        assert run_in_shell(container, lines, APPTAINERENV_X="mine") == "mine\n"
+        told = container.environment(host)
+        assert told.items() & host.items() == {("PYTHONPATH", "/host"), ("PATH", "/bin")}
+        assert "--cleanenv" in container.argv()  # keeps these two out
 
 
 class TestWhatARunNeeds:
@@ -185,6 +148,36 @@ class TestWhatARunNeeds:
             Bind(Path("/data/mine")),
             Bind(Path("/weights/w.safetensors")),
         ]
+
+    @pytest.fixture
+    def start(self, run):
+        plan = read_newest(run)
+
+        def start(**profile):
+            return worker_container(
+                Path("/i.sif"),
+                run=run,
+                plan=plan,
+                shard=plan.shards[0],
+                profile=Profile(**profile),
+                gpu=False,
+                digest="d1",
+            )
+
+        return start
+
+    def test_the_image_has_its_own_interpreter_and_the_worker_knows_the_image(self, start):
+        container = start()
+        assert container.python == "/opt/mtljobs/venv/bin/python"
+        assert container.variables["MTLJOBS_IMAGE_DIGEST"] == "d1"
+        assert container.variables["OMP_NUM_THREADS"] == "1"
+
+    def test_the_profile_adds_binds_options_and_an_environment(self, start, workspace):
+        container = start(binds=["/more data"], container_options=["--pid"], environment=sys.prefix)
+        assert container.python == f"{sys.prefix}/bin/python"
+        paths = {bind.path for bind in container.binds}
+        assert paths >= {workspace.root, Path("/more data"), Path(sys.prefix)}
+        assert container.options == ("--pid",)
 
     def test_the_environment_its_interpreter_and_the_checkout_are_seen(self):
         python = Path(sys.executable)
