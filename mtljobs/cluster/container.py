@@ -24,13 +24,10 @@ from mtljobs.errors import UserError
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.plan.frozen import Plan
 from mtljobs.settings.profile import Profile
-from mtljobs.worker import thread_environment
+from mtljobs.worker import IMAGE_VARIABLE, thread_environment
 
 IMAGE_PYTHON = "/opt/mtljobs/venv/bin/python"
 """The interpreter of an image that holds the environment, too (`STACK=full`)."""
-
-DIGEST_VARIABLE = "MTLJOBS_IMAGE_DIGEST"
-"""Tells the worker which image it runs in; goes into its attempt."""
 
 FOR_CONTAINERS = ("APPTAINERENV_", "SINGULARITYENV_")
 FORWARDED_PREFIXES = ("SLURM_", "SUBMITIT_", "MTLJOBS_")
@@ -146,7 +143,7 @@ def worker_container(
         binds=tuple(binds),
         gpu=gpu,
         options=profile.container_options,
-        variables={**thread_environment(shard), DIGEST_VARIABLE: digest},
+        variables={**thread_environment(shard), IMAGE_VARIABLE: digest},
     )
 
 
