@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from testbed.slurm import PATH, BoxError
+from testbed.machine import PATH, BoxError
 
 CACHE = Path("/var/cache/mtljobs-testbed")
 # What a worker needs of the system; its packages come from outside.
@@ -39,7 +39,10 @@ def base_root(packages: Sequence[str] = PACKAGES) -> Path:
                 "--variant=minbase",
                 f"--include={','.join(packages)}",
                 "--dpkgopt=force-unsafe-io",
-                *(f"--dpkgopt=path-exclude=/usr/share/{kind}/*" for kind in ("doc", "locale", "man")),
+                *(
+                    f"--dpkgopt=path-exclude=/usr/share/{kind}/*"
+                    for kind in ("doc", "locale", "man")
+                ),
                 release,
                 str(aside),
                 f"deb {_mirror(release)} {release} main",
