@@ -19,13 +19,15 @@ from mtljobs.cluster.finding import Finding, Verdict
 from mtljobs.cluster.first_profile import make_first_files
 from mtljobs.cluster.profiles import find_profile
 from mtljobs.cluster.site import Site
-from mtljobs.ledger.paths import open_workspace
+from mtljobs.errors import UserError
+from mtljobs.ledger.paths import Workspace, open_workspace
 from mtljobs.settings.profile import Profile
 
 PROBLEM = 1
 STYLES: dict[Verdict, str] = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 console = make_console()
+errors = make_console(stderr=True)
 
 ProfileOption = Annotated[
     str | None,
@@ -66,20 +68,48 @@ def init(
 
 def doctor(
     profile: ProfileOption = None,
+    drill: Annotated[
+        bool,
+        typer.Option(
+            "--drill",
+            help="Then rehearse with three real jobs, about five minutes on an idle partition: "
+            "notice, time limit, kill.",
+        ),
+    ] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Look whether shards would run on this cluster: tools, limits, notices, image, file system.
 
-    Exit code 1 if something would keep them from running, or results from being safe.
+    Exit code 1 if something would keep them from running, or results from being safe. Ctrl-C takes
+    the drill's jobs from the queue.
     """
     found = Profile() if profile is None else find_profile(profile)
-    findings = list(examine(found, open_workspace(workspace).root))
+    place = open_workspace(workspace)
+    findings = list(examine(found, place.root))
+    if drill:
+        findings += _rehearse(found, place)
     if as_json:
         print_json([dataclasses.asdict(finding) for finding in findings])
     else:
         print_findings(findings)
     raise typer.Exit(PROBLEM if any(entry.verdict == "problem" for entry in findings) else 0)
+
+
+def _rehearse(profile: Profile, workspace: Workspace) -> list[Finding]:
+    from mtljobs.cluster.drill import clear, rehearse  # noqa: PLC0415 (submitit takes its time)
+    from mtljobs.cluster.drill_report import tell_drill  # noqa: PLC0415
+
+    site = Site.read()
+    if site is None:
+        raise UserError("no Slurm answers here, so there is nothing to rehearse on.")
+    scenes = rehearse(profile, workspace, site, tell=errors.print)
+    findings = tell_drill(scenes, profile)
+    if any(finding.verdict == "problem" for finding in findings):
+        errors.print(f"what the jobs wrote stays in {scenes[0].folder.parent}")
+    else:
+        clear(scenes)
+    return findings
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
