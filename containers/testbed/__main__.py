@@ -21,7 +21,7 @@ def main() -> None:
     for name, text in {"up": "start a box that stays up", "shell": "a shell with one"}.items():
         command = commands.add_parser(name, help=text)
         command.add_argument("options", nargs="*", metavar="NAME=VALUE", help=_option_names())
-    commands.add_parser("down", help="stop every box that is up")
+    commands.add_parser("down", help="stop what `up` has started")
     arguments = parser.parse_args()
     try:
         if arguments.command == "up":
@@ -43,16 +43,16 @@ def _up(options: SlurmOptions) -> None:
 
 def _shell(options: SlurmOptions) -> int:
     with SlurmBox.start(options) as box:
-        print(
-            f"Nodes n1 and n2 are idle; {box.user} is an unprivileged user. The box ends with it."
-        )
+        print(f"Nodes n1 and n2 are idle, {box.user} is a user; all ends with this shell.")
         environment = {**os.environ, **box.environment, "PATH": PATH}
         return subprocess.call([os.environ.get("SHELL", "/bin/sh")], env=environment)
 
 
 def _down() -> None:
-    for folder in sorted(ROOT.glob("*/")):
-        SlurmBox.find(folder).stop()
+    for path in sorted(ROOT.glob("*/keeper.pid")):
+        box = SlurmBox.find(path.parent)
+        if box.layout.detached:  # the others are somebody's who is at work
+            box.stop()
 
 
 def _options(assignments: list[str]) -> SlurmOptions:

@@ -7,6 +7,7 @@ want the same.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any, Literal
 import pytest
 
 from testbed.config import SlurmOptions
-from testbed.machine import PATH, why_not
+from testbed.machine import PATH, BoxError, why_not
 from testbed.slurm import SlurmBox
 
 
@@ -24,10 +25,13 @@ class _Current:
     box: SlurmBox | None = None
 
     def serve(self, options: SlurmOptions) -> SlurmBox:
-        if self.box is None or self.box.layout.options != options:
-            self.stop()
-            self.box = SlurmBox.start(options)
-        self.box.clean()
+        if self.box is not None and self.box.layout.options == options:
+            # A test may have broken it beyond repair; the next one shall not suffer for it.
+            with contextlib.suppress(BoxError):
+                self.box.clean()
+                return self.box
+        self.stop()
+        self.box = SlurmBox.start(options)
         return self.box
 
     def stop(self) -> None:
@@ -38,7 +42,7 @@ class _Current:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
-    config.addinivalue_line("markers", "testbed(**options): needs a real Slurm, with SlurmOptions")
+    config.addinivalue_line("markers", "testbed(**options): needs a real Slurm")
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +55,7 @@ def _current_box() -> Iterator[_Current]:
 @pytest.fixture(scope="session")
 def apptainer() -> None:
     """Skips where Apptainer cannot run, or the base of an image cannot be made."""
-    _require("apptainer")
+    require("apptainer")
 
 
 @pytest.fixture
@@ -59,7 +63,7 @@ def slurm(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, _current_box: _Current
 ) -> SlurmBox:
     """A Slurm with nothing in its queue, which this process and its children submit to."""
-    _require("slurm")
+    require("slurm")
     asked: dict[str, Any] = {}
     for mark in reversed(list(request.node.iter_markers("testbed"))):
         asked |= mark.kwargs  # the nearest to the test comes last, and wins
@@ -71,9 +75,10 @@ def slurm(
     return box
 
 
-def _require(needed: Literal["slurm", "apptainer"]) -> None:
+def require(needed: Literal["slurm", "apptainer"]) -> None:
+    """Skip the test, and say why, where the test bed cannot run; with MTLJOBS_TESTBED, fail it."""
     if reason := why_not(needed):
-        if os.environ.get("MTLJOBS_TESTBED") == "required":  # as in CI
+        if os.environ.get("MTLJOBS_TESTBED") == "required":
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
 
