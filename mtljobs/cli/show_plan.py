@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mtljobs.cli.show import make_table
-from mtljobs.cluster.runs import Proposal
+from mtljobs.cli.console import make_table
+from mtljobs.cluster.proposal import Proposal
 from mtljobs.cluster.states import STAGE_ORDER
 from mtljobs.plan.networks import NAME_DIGITS
 

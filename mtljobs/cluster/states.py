@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -12,10 +13,12 @@ from mtljobs.cluster.runs import run_workspace
 from mtljobs.contracts import Shard
 from mtljobs.errors import UserError, nearest
 from mtljobs.ledger.attempts import AttemptState, read_attempts
-from mtljobs.ledger.paths import RunFolder
+from mtljobs.ledger.paths import RunFolder, log_file
 from mtljobs.ledger.records import find_record
 from mtljobs.plan.frozen import Plan, newest_plan, read_plan
-from mtljobs.worker import log_file
+
+Watcher = Callable[["RunState"], None]
+"""Shown the state of a run whenever somebody looked."""
 
 FAILED = frozenset({"failed", "vanished", "timed out", "out of memory", "node lost"})
 """Ends of an attempt after which a shard counts as failed until somebody resumes the run."""
@@ -164,6 +167,14 @@ def _state(shard: Shard, done: set[str], attempts: Sequence[AttemptState]) -> st
     if attempts and attempts[-1].state in FAILED | {"preempted", "waiting", "cancelled"}:
         return attempts[-1].state
     return "ready" if done.issuperset(shard.parents) else "blocked"
+
+
+def count_slots(plan: Plan, cpus: int | None) -> int:
+    """Shards that this machine runs at a time: cores divided by threads of a shard, at least 1."""
+    threads = max(
+        (shard.spec.get("numerics", {}).get("threads", 1) for shard in plan.shards), default=1
+    )
+    return max(1, (cpus or len(os.sched_getaffinity(0))) // threads)
 
 
 def find_shard(state: RunState, name: str) -> str:

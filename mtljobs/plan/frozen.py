@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +20,9 @@ from mtljobs.ledger.files import create_file
 from mtljobs.ledger.paths import RunFolder, create_folder
 
 FORMAT = "mtljobs-plan-1"
+
+CellFilter = Callable[[str, float, int], bool]
+"""Whether (experiment, sparsity, seed) is wanted."""
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ import os
 
 import pytest
 
-from mtljobs.ledger.paths import create_folder
+from mtljobs.ledger.paths import create_folder, log_file
 from mtljobs.plan.frozen import read_newest
-from mtljobs.worker import log_file
 
 
 class TestExitCode:
