@@ -1,7 +1,9 @@
 """The frozen plan: what a run consists of, one immutable file per growth, JSON lines.
 
-Line 1 is the header (grid, cells, layouts, resources), every further line a shard. The newest
-file is the whole run; older ones stay for the workers that were started with them.
+Line 1 is the header (grid, cells, layouts, resources, and each key of a shard's settings with each
+value that it has, once), every further line a shard, which names its settings by their positions
+there: ten thousand shards differ in little. The newest file is the whole run; older ones stay for
+the workers that were started with them.
 """
 
 from __future__ import annotations
@@ -124,6 +126,17 @@ def read_newest(run: RunFolder) -> Plan | None:
 
 
 def _text(plan: Plan) -> str:
+    positions: dict[str, int] = {}
+    shards = [
+        vars(shard)
+        | {
+            "spec": [
+                positions.setdefault(json.dumps(pair, allow_nan=False), len(positions))
+                for pair in shard.spec.items()
+            ]
+        }
+        for shard in plan.shards
+    ]
     header = {
         "format": FORMAT,
         "grid": plan.grid,
@@ -132,25 +145,31 @@ def _text(plan: Plan) -> str:
         "resources": plan.resources,
         "backend": plan.backend,
         "provisional": plan.provisional,
-        "shards": len(plan.shards),
+        "settings": [json.loads(pair) for pair in positions],
+        "shards": len(shards),
     }
-    lines = [header, *(dataclasses.asdict(shard) for shard in plan.shards)]
-    return "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
+    return "".join(json.dumps(line, allow_nan=False) + "\n" for line in (header, *shards))
 
 
 def _plan(text: str) -> Plan:
-    header, *lines = [json.loads(line) for line in text.splitlines()]
+    # In one go, so that the decoder makes the text of each key once.
+    header, *lines = json.loads(f"[{','.join(text.splitlines())}]")
     if header["format"] != FORMAT or header["shards"] != len(lines):
         raise ValueError("cut off, or written by another release")
     return Plan(
         grid=header["grid"],
         cells=tuple(Cell(**{**cell, "shards": tuple(cell["shards"])}) for cell in header["cells"]),
         layouts={name: _layout(value) for name, value in header["layouts"].items()},
-        shards=tuple(Shard(**{**line, "parents": tuple(line["parents"])}) for line in lines),
+        shards=tuple(_shard(line, header["settings"]) for line in lines),
         resources=header["resources"],
         backend=header["backend"],
         provisional=header["provisional"],
     )
+
+
+def _shard(line: dict[str, Any], settings: list[tuple[str, Any]]) -> Shard:
+    spec = dict(settings[position] for position in line["spec"])
+    return Shard(**{**line, "parents": tuple(line["parents"]), "spec": spec})
 
 
 def _layout(value: dict[str, Any]) -> ExperimentLayout:
