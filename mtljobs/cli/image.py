@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from mtljobs.cli.console import make_console, print_json
 from mtljobs.cli.options import JsonOption
-from mtljobs.cli.show import make_console, make_table, print_json
-from mtljobs.cluster.building import Stack, build_image
-from mtljobs.cluster.image import Checked, check_image, image_digest
+from mtljobs.cluster.building import Stack
 from mtljobs.errors import MtljobsError, UserError
 
 image_app = typer.Typer(help="The container image that shards run in.", no_args_is_help=True)
@@ -46,6 +44,9 @@ def build(
     ] = None,
 ) -> None:
     """Build the image from a checkout; an older one stays until the new one is whole."""
+    from mtljobs.cluster.building import build_image
+    from mtljobs.cluster.image import image_digest
+
     build_image(
         output,
         checkout=checkout,
@@ -66,6 +67,9 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Say whether an image fits the mtljobs that submits, and run its own test."""
+    from mtljobs.cli.show_image import print_checked
+    from mtljobs.cluster.image import check_image, image_digest
+
     found = check_image(image, environment=environment)
     digest = image_digest(image)
     if as_json:
@@ -75,22 +79,6 @@ def check(
     else:
         print_checked(console, found, digest)
     raise typer.Exit(0 if found.fits else MtljobsError.exit_code)
-
-
-def print_checked(console: Console, found: Checked, digest: str) -> None:
-    """Host against image, a line each, and what the image's own test printed."""
-    table = make_table("", "host", "image", "")
-    for row in found.compared:
-        verdict = "" if not row.differs else "must be equal" if row.matters else "differs"
-        table.add_row(row.what, row.host or "none", row.image or "none", verdict)
-    console.print(table)
-    console.print(f"stack      {found.stack or 'unknown'}")
-    console.print(f"sha256     {digest or 'none: an unpacked image'}")
-    console.print(f"self-test  {'passed' if found.passed else 'failed'}: {found.test}")
-    advice = (
-        "build it again from this checkout, or submit from the environment that it was built of"
-    )
-    console.print("the image fits" if found.fits else f"the image does not fit: {advice}")
 
 
 def _parse_argument(text: str) -> tuple[str, str]:

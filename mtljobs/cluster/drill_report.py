@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from mtljobs.cluster.drill import MORE_GB, NOTICE_S, Case, Event, Scene
+from mtljobs.cluster.drill import MORE_GB, NOTICE_S, Case, Event, Scene, clear, rehearse
 from mtljobs.cluster.finding import Finding, ok, problem, warning
+from mtljobs.cluster.site import Site
+from mtljobs.errors import UserError
+from mtljobs.ledger.paths import Workspace
 from mtljobs.settings.profile import Profile
 
 TAIL = 5
 LATE_S = 45.0
 """A notice that comes so much later than asked for leaves no time."""
+
+
+def hold_drill(
+    profile: Profile, workspace: Workspace, *, tell: Callable[[str], None]
+) -> list[Finding]:
+    """What three real jobs show; what they wrote stays where something is amiss.
+
+    Raises:
+        UserError: No Slurm answers here, or it refused a job.
+    """
+    site = Site.read()
+    if site is None:
+        raise UserError("no Slurm answers here, so there is nothing to rehearse on.")
+    scenes = rehearse(profile, workspace, site, tell=tell)
+    findings = tell_drill(scenes, profile)
+    if any(finding.verdict == "problem" for finding in findings):
+        tell(f"what the jobs wrote stays in {scenes[0].folder.parent}")
+    else:
+        clear(scenes)
+    return findings
 
 
 def tell_drill(scenes: Sequence[Scene], profile: Profile) -> list[Finding]:

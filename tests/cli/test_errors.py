@@ -154,7 +154,7 @@ class TestRunsThatWereStarted:
 
 
 def test_notes_of_an_error_stand_below_it(mtljobs, monkeypatch):
-    from mtljobs.cli import app
+    from mtljobs.cluster import proposal
     from mtljobs.errors import DataError
 
     def refuse(*args, **options):
@@ -162,15 +162,15 @@ def test_notes_of_an_error_stand_below_it(mtljobs, monkeypatch):
         error.add_note("while reading desk/0001.png")
         raise error
 
-    monkeypatch.setattr(app, "propose", refuse)
+    monkeypatch.setattr(proposal, "propose", refuse)
     answer = mtljobs("plan --grid demo")
     assert answer.code == 2
     assert answer.err == "the image is not finite\nwhile reading desk/0001.png\n"
 
 
 def test_error_of_our_own_making_keeps_its_traceback(mtljobs, monkeypatch):
-    from mtljobs.cli import app
+    from mtljobs.cluster import proposal
 
-    monkeypatch.setattr(app, "propose", lambda *args, **options: 1 / 0)
+    monkeypatch.setattr(proposal, "propose", lambda *args, **options: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         mtljobs("plan --grid demo")
