@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from mtljobs.cli.console import make_console, print_json
 from mtljobs.cli.options import JsonOption
-from mtljobs.cluster.building import Stack
 from mtljobs.errors import MtljobsError, UserError
 
 image_app = typer.Typer(help="The container image that shards run in.", no_args_is_help=True)
@@ -28,7 +27,7 @@ def build(
         Path | None, typer.Option(help="Default: the checkout that this mtljobs runs from.")
     ] = None,
     stack: Annotated[
-        Stack,
+        Literal["full", "host"],
         typer.Option(
             help="full: Python and all packages; host: Python alone, for an environment that is "
             "bound in (`environment` in a profile)."
