@@ -163,10 +163,14 @@ def order_binds(binds: Iterable[Bind]) -> list[Bind]:
 
 
 def run_binds(run: RunFolder, plan: Plan) -> list[Bind]:
-    """What the shards of a run read and write: the workspace, and the plan's data and weights."""
-    places = [*plan.resources["data"].values(), *plan.resources["weights"].values()]
+    """What the shards of a run read and write: the workspace, and the plan's data and weights.
+
+    Of data and weights what is there: a shard that misses them says so better than Apptainer does.
+    """
+    named = [*plan.resources["data"].values(), *plan.resources["weights"].values()]
     # The workspace holds the run with its plans and submissions, and what runs share.
-    return [Bind(run.root.parent, writable=True), *(Bind(Path(place)) for place in places)]
+    workspace = Bind(run.root.parent, writable=True)
+    return [workspace, *(Bind(place) for place in map(Path, named) if place.exists())]
 
 
 def interpreter(environment: str | None) -> tuple[str, list[Bind]]:
