@@ -68,7 +68,7 @@ class Job:
 
     def start(self, behaviour, *shards, goal=4, **profile):
         """Start the supervisor of a job whose worker behaves so."""
-        self.environment["GOAL"] = str(goal)
+        self.environment["MTLJOBS_GOAL"] = str(goal)
         remember_profile(self.run, Profile(notice_s=10, **profile))
         plan = newest_plan(self.run)
         names = shards or ("explain-a-0-0-0-0123456789ab",)
