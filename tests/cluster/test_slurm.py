@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from mtljobs.cluster.proposal import propose
 from mtljobs.cluster.queue import cancel_jobs, find_jobs
-from mtljobs.cluster.runs import propose
 from mtljobs.cluster.slurm import submit_run
 from mtljobs.cluster.submission import freeze
 from mtljobs.errors import UserError
