@@ -87,12 +87,15 @@ def doctor(
     found = Profile() if profile is None else find_profile(profile)
     place = open_workspace(workspace)
     findings = list(examine(found, place.root))
+    if not as_json:
+        print_findings(findings)
     if drill:
-        findings += _rehearse(found, place)
+        rehearsed = _rehearse(found, place)
+        findings += rehearsed
+        if not as_json:
+            print_findings(rehearsed)
     if as_json:
         print_json([dataclasses.asdict(finding) for finding in findings])
-    else:
-        print_findings(findings)
     raise typer.Exit(PROBLEM if any(entry.verdict == "problem" for entry in findings) else 0)
 
 

@@ -23,6 +23,8 @@ SAID = {
     "shard": "Run one shard here",
     "reduce": "write the tables",
     "report": "Write the page of figures and tables",
+    "init": "Ask this cluster what it has",
+    "doctor": "Look whether shards would run on this cluster",
     "compare-engines": "Compute some of a run's curves with Quantus too",
 }
 
@@ -41,7 +43,7 @@ def test_help_says_what_the_command_does(mtljobs, command, flag):
 
 
 @pytest.mark.parametrize(
-    "command", [command for command in SAID if command not in {"", "data", "data check"}]
+    "command", [command for command in SAID if command not in {"", "data", "data check", "init"}]
 )
 def test_every_command_may_be_told_its_workspace(mtljobs, command):
     help_page = words(mtljobs(f"{command} --help").out)
@@ -50,7 +52,7 @@ def test_every_command_may_be_told_its_workspace(mtljobs, command):
 
 
 @pytest.mark.parametrize(
-    "command", ["plan", "status", "list", "data prepare", "data check", "compare-engines"]
+    "command", ["plan", "status", "list", "data prepare", "data check", "compare-engines", "doctor"]
 )
 def test_answers_that_programs_read_come_as_json(mtljobs, command):
     assert "--json" in mtljobs(f"{command} --help").out
