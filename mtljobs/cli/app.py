@@ -25,6 +25,7 @@ from mtljobs.cli.following import (
     wait_for,
     work_on,
 )
+from mtljobs.cli.image import image_app
 from mtljobs.cli.options import (
     DetachOption,
     ExecutorOption,
@@ -70,6 +71,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data_app, name="data")
+app.add_typer(image_app, name="image")
 console = make_console()
 errors = make_console(stderr=True)
 

@@ -185,8 +185,9 @@ def interpreter(environment: str | None) -> tuple[str, list[Bind]]:
 
 
 _ASK = """
-import json, pathlib, sys, mtljobs
-print(json.dumps([sys.prefix, sys.base_prefix, str(pathlib.Path(mtljobs.__file__).parents[1])]))
+import json, os, sys, mtljobs
+checkout = os.path.dirname(os.path.dirname(mtljobs.__file__))
+print(json.dumps([sys.prefix, sys.base_prefix, checkout, *filter(os.path.isdir, sys.path)]))
 """
 
 
@@ -197,8 +198,9 @@ def environment_binds(python: Path) -> list[Bind]:
         python: Interpreter of a virtual environment that mtljobs is installed in.
 
     Returns:
-        The environment, the interpreter that it was made with, and the checkout of an editable
-        installation. A Python of the system is not among them: the image has its own.
+        The environment, the interpreter that it was made with, and whatever else it imports
+        from, as the checkout of an editable installation. A Python of the system is not among
+        them: the image has its own.
 
     Raises:
         UserError: This interpreter does not run, or has no mtljobs.
@@ -215,7 +217,13 @@ def environment_binds(python: Path) -> list[Bind]:
             "python of a virtual environment with mtljobs[compute]."
         )
     folders = {Path(folder) for folder in json.loads(answer.stdout)} | _links(python)
-    return [Bind(folder) for folder in sorted(folders) if folder not in {Path("/usr"), Path("/")}]
+    return [Bind(folder) for folder in sorted(folders) if not _is_of_the_system(folder)]
+
+
+def _is_of_the_system(folder: Path) -> bool:
+    """Whether a folder belongs to a distribution's own packages, which the image has itself."""
+    is_below_usr = folder.is_relative_to("/usr") and not folder.is_relative_to("/usr/local")
+    return folder == Path("/") or is_below_usr
 
 
 def _links(python: Path) -> set[Path]:

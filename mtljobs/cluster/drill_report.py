@@ -218,18 +218,18 @@ def tell_sbatch(scene: Scene, profile: Profile) -> Finding:
 
 def tell_image(scene: Scene) -> Iterator[Finding]:
     """How the image is mounted, and whether it outlives a notice."""
-    mount = scene.find("payload", "start")[0]["mount"]
-    if mount is None:
+    if scene.find("payload", "start")[0]["image"] is None:
         return
-    read = scene.find("payload", "image")
+    told, read = scene.find("host", "told"), scene.find("payload", "image")
+    mount = f"by {told[0]['fuse'] or 'the kernel'}" if told else "nobody knows how"
     if read and read[0]["problem"] is not None:
         yield problem(
             "image",
-            f"{mount}; gone after the notice: {read[0]['problem']}",
+            f"mounted {mount}; gone after the notice: {read[0]['problem']}",
             "unpack it (`apptainer build --sandbox`) and name the folder as `image`",
         )
     else:
-        yield ok("image", f"{mount}; it can still be read after the notice")
+        yield ok("image", f"mounted {mount}; it can still be read after the notice")
 
 
 def tell_gpus(scene: Scene) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from mtljobs.settings.profile import Profile
 
 SITE = Site({}, {}, None)
 NODE = {"node": "n1", "gpus": []}
-BEGUN = {"resumed": False, "mount": None, "gpus": []}
+BEGUN = {"resumed": False, "image": None, "gpus": []}
 
 
 def write(scene, who, *events):
@@ -49,7 +49,7 @@ def scenes(tmp_path):
     notice, limit, kill = made.values()
     write(
         notice, "host", (0, 0, "start", NODE), (1, 0, "sbatch", {"problem": None}),
-        (2, 0, "ready", {}), heard(5, "SIGUSR2"), (5, 0, "told", {}),
+        (2, 0, "ready", {}), heard(5, "SIGUSR2"), (5, 0, "told", {"fuse": "squashfuse_ll"}),
         (7, 0, "requeue", {"problem": None}), heard(7, "SIGTERM"), (20, 1, "start", NODE),
     )  # fmt: skip
     write(
@@ -165,10 +165,12 @@ class TestReport:
 
     def test_image_that_dies_of_the_notice_is_a_problem(self, scenes, told):
         write(
-            scenes["notice"], "payload", (3, 0, "start", {**BEGUN, "mount": "fuse"}),
+            scenes["notice"], "payload", (3, 0, "start", {**BEGUN, "image": "/i.sif"}),
             heard(5, "SIGUSR2"), (6, 0, "image", {"problem": "Transport endpoint"}),
         )  # fmt: skip
-        assert told()["image"].found == "fuse; gone after the notice: Transport endpoint"
+        assert told()["image"].found == (
+            "mounted by squashfuse_ll; gone after the notice: Transport endpoint"
+        )
         assert told()["image"].verdict == "problem"
 
     def test_gpu_that_the_image_does_not_see_is_a_problem(self, scenes, told):

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -102,3 +103,14 @@ def test_what_shards_need_is_tried_and_written_down(job, tmp_path, slurm):
     found = {event["what"]: event for event in events(tmp_path, "host")}
     assert found["sbatch"]["problem"] == "`sbatch`: submission denied"
     assert (found["scratch"]["problem"], found["scratch"]["place"]) == (None, str(tmp_path))
+
+
+def test_process_that_mounts_an_image_is_found_below_its_own(tmp_path):
+    """Wherever it stands: Apptainer's starter has others between."""
+    program = tmp_path / "squashfuse_ll"
+    program.write_bytes(Path("/bin/sleep").read_bytes())
+    program.chmod(0o755)
+    with subprocess.Popen(["/bin/sh", "-c", f"{program} 30 & wait"]) as shell:
+        wait_for(lambda: rehearsal_host.find_fuse(shell.pid) == "squashfuse_ll")
+        subprocess.run(["pkill", "-P", str(shell.pid)], check=True)
+    assert rehearsal_host.find_fuse(os.getpid()) is None
