@@ -31,7 +31,7 @@ SAID = {
     "compare-engines": "Compute some of a run's curves with Quantus too",
 }
 
-OF_NO_WORKSPACE = {"", "data", "data check", "image", "image build", "image check"}
+OF_NO_WORKSPACE = {"init", "", "data", "data check", "image", "image build", "image check"}
 
 
 def words(text):
