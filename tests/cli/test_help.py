@@ -28,10 +28,12 @@ SAID = {
     "shard": "Run one shard here",
     "reduce": "write the tables",
     "report": "Write the page of figures and tables",
+    "init": "Ask this cluster what it has",
+    "doctor": "Look whether shards would run on this cluster",
     "compare-engines": "Compute some of a run's curves with Quantus too",
 }
 
-OF_NO_WORKSPACE = {"", "data", "data check", "image", "image build", "image check"}
+OF_NO_WORKSPACE = {"init", "", "data", "data check", "image", "image build", "image check"}
 
 
 def words(text):
@@ -56,7 +58,16 @@ def test_every_command_may_be_told_its_workspace(mtljobs, command):
 
 @pytest.mark.parametrize(
     "command",
-    ["plan", "status", "list", "data prepare", "data check", "image check", "compare-engines"],
+    [
+        "plan",
+        "status",
+        "list",
+        "data prepare",
+        "data check",
+        "image check",
+        "compare-engines",
+        "doctor",
+    ],
 )
 def test_answers_that_programs_read_come_as_json(mtljobs, command):
     assert "--json" in mtljobs(f"{command} --help").out
