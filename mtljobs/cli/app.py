@@ -6,7 +6,6 @@ when it is called: all of it together takes two seconds, and `--help` needs none
 
 from __future__ import annotations
 
-import gc
 import sys
 from typing import Annotated
 
@@ -54,8 +53,6 @@ errors = make_console(stderr=True)
 
 def main() -> None:
     """Run the command line; an error that was raised on purpose is one paragraph."""
-    # What a command reads lives until it ends: to look for what died among it doubles the time.
-    gc.set_threshold(100_000)
     try:
         app()
     except MtljobsError as error:
