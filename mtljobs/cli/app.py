@@ -15,6 +15,8 @@ from mtljobs import __version__
 from mtljobs.cli.comparing import compare_engines
 from mtljobs.cli.console import make_console, print_json
 from mtljobs.cli.data import data_app
+from mtljobs.cli.doctoring import doctor, init
+from mtljobs.cli.image import image_app
 from mtljobs.cli.options import (
     DetachOption,
     ExecutorOption,
@@ -45,6 +47,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data_app, name="data")
+app.add_typer(image_app, name="image")
 console = make_console()
 errors = make_console(stderr=True)
 
@@ -311,3 +314,5 @@ def report(run: RunArgument = None, workspace: WorkspaceOption = None) -> None:
 
 
 app.command()(compare_engines)
+app.command()(init)
+app.command()(doctor)

@@ -26,6 +26,9 @@ Outcome = Literal[
 ]  # fmt: skip
 """How an attempt says, or its host says for it, that it ended."""
 
+COUNTS_ALWAYS: frozenset[str] = frozenset({"done", "duplicate", "waiting"})
+"""What a worker says and no host can know better: its word counts, whatever came after it."""
+
 State = Outcome | Literal["running", "vanished"]
 """What an attempt is now; *vanished*: no sign of life, and nobody wrote an end."""
 
@@ -41,6 +44,7 @@ class Attempt:
         started: Seconds since 1970.
         process: The worker.
         device: What computes, as in "cpu" or "NVIDIA H200".
+        image: SHA-256 of the container image that it runs in; empty where there is none.
     """
 
     path: Path
@@ -49,6 +53,7 @@ class Attempt:
     started: float
     process: ProcessIdentity
     device: str
+    image: str
 
     def beat(self) -> None:
         """Say that the attempt is alive; due each minute."""
@@ -64,6 +69,7 @@ class Attempt:
             "started": self.started,
             "process": self.process.to_json(),
             "device": self.device,
+            "image": self.image,
         }
 
 
@@ -80,8 +86,10 @@ class AttemptState:
         last_sign: Seconds since 1970 of its end or latest renewal.
         process: The worker; None where its file cannot be read.
         device: What computed; empty where unknown.
+        image: SHA-256 of the container image; empty where there was none.
         exit_code: As its host saw it; None where no host said.
         signal: That ended it, as its host saw it.
+        outcome: How its worker says that it ended; None where it could not, or has not yet.
     """
 
     shard: str
@@ -92,11 +100,13 @@ class AttemptState:
     last_sign: float
     process: ProcessIdentity | None
     device: str
+    image: str
     exit_code: int | None
     signal: int | None
+    outcome: Outcome | None = None
 
 
-def begin(folder: Path, shard: str, *, device: str) -> Attempt:
+def begin(folder: Path, shard: str, *, device: str, image: str = "") -> Attempt:
     """Begin the shard's next attempt, under a number that no other attempt has."""
     create_folder(folder)
     taken = [number for name, number in _list(folder) if name == shard]
@@ -108,6 +118,7 @@ def begin(folder: Path, shard: str, *, device: str) -> Attempt:
             started=time.time(),
             process=ProcessIdentity.current(),
             device=device,
+            image=image,
         )
         if create_file(attempt.path, to_json(attempt._start())):
             return attempt
@@ -122,12 +133,19 @@ def report_from_host(
     exit_code: int | None,
     signal: int | None,
     cause: Outcome | None,
+    detail: str = "",
 ) -> None:
-    """Say what the host saw of an attempt that is over: an exit code, or the signal that ended it.
+    """Say what the host saw of an attempt: an exit code, or the signal that ended it, and why.
 
-    A cause that the host knows counts where the worker could not write its own end.
+    May be said again when more is known.
+
+    Args:
+        cause: What the host knows of the end: that the job was preempted, say, which counts more
+            than the error that a worker met when its image was taken away. It yields to an end in
+            `COUNTS_ALWAYS`. None: the worker's own word stands.
+        detail: In the place of the worker's, where it is not empty.
     """
-    values = {"exit_code": exit_code, "signal": signal, "cause": cause}
+    values = {"exit_code": exit_code, "signal": signal, "cause": cause, "detail": detail}
     replace_file(folder / f"{shard}.{number}.host.json", to_json(values))
 
 
@@ -139,6 +157,12 @@ def read_attempts(folder: Path) -> dict[str, list[AttemptState]]:
         if state is not None:
             states.setdefault(shard, []).append(state)
     return states
+
+
+def read_shard(folder: Path, shard: str) -> list[AttemptState]:
+    """The attempts at one shard, in the order of their numbers."""
+    states = (_read(folder, name, number) for name, number in _list(folder) if name == shard)
+    return [state for state in states if state is not None]
 
 
 class Attempts(Sequence[AttemptState]):
@@ -177,8 +201,7 @@ def find_attempts(folder: Path) -> dict[str, Attempts]:
 
 def is_running(folder: Path, shard: str) -> bool:
     """Whether an attempt at the shard is alive as far as anybody can tell."""
-    states = (_read(folder, name, number) for name, number in _list(folder) if name == shard)
-    return any(state is not None and state.state == "running" for state in states)
+    return any(attempt.state == "running" for attempt in read_shard(folder, shard))
 
 
 def _list(folder: Path) -> list[tuple[str, int]]:
@@ -200,20 +223,24 @@ def _read(folder: Path, shard: str, number: int) -> AttemptState | None:
     worker = _read_values(path)
     host = _read_values(folder / f"{shard}.{number}.host.json")
     process = ProcessIdentity.from_json(worker.get("process"))
-    state: State | None = _known(worker.get("outcome")) or _known(host.get("cause"))
+    outcome, cause = _known(worker.get("outcome")), _known(host.get("cause"))
+    counts = outcome in COUNTS_ALWAYS
+    state: State | None = outcome if counts else cause or outcome
     if state is None:
         state = "vanished" if host or is_over(process, last_sign=last_sign) else "running"
     return AttemptState(
         shard=shard,
         number=number,
         state=state,
-        detail=worker.get("detail", ""),
+        detail=(not counts and host.get("detail")) or worker.get("detail", ""),
         started=worker.get("started", last_sign),
         last_sign=worker.get("ended", last_sign),
         process=process,
         device=worker.get("device", ""),
+        image=worker.get("image", ""),
         exit_code=host.get("exit_code"),
         signal=host.get("signal"),
+        outcome=outcome,
     )
 
 

@@ -6,8 +6,6 @@ import importlib.util
 
 import pytest
 
-from mtljobs.ledger.files import replace_file
-
 
 @pytest.fixture
 def light(monkeypatch):
@@ -135,16 +133,6 @@ class TestRunsThatWereStarted:
             answer = mtljobs(line)
             assert (answer.code, answer.out) == (2, "")
             assert "pip install 'mtljobs[compute]'" in answer.err
-
-    def test_broken_record_is_exit_code_1_and_named(self, mtljobs, submitted, finish, workspace):
-        run = submitted()
-        finish(run, "segment")
-        (path,) = workspace.inputs.glob("*/record.json")
-        replace_file(path, b"{")
-        answer = mtljobs("status")
-        assert answer.code == 1
-        assert str(path) in answer.err
-        assert is_one_paragraph(answer.err)
 
     def test_reduction_of_an_incomplete_run_is_exit_code_3(self, mtljobs, submitted):
         submitted()
