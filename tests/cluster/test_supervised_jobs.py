@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import shutil
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -244,6 +246,18 @@ class TestContainer:
         contained.submit("reads when told", *both_nodes, goal=60)
         preempt(contained.box)
         contained.wait_for("preempted", "done")
+
+    def test_image_is_copied_to_the_nodes_disk_once_and_run_there(self, contained):
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as disk:
+            shutil.chown(disk, contained.box.user)
+            contained.profile = dataclasses.replace(contained.profile, scratch=disk)
+            for number in (1, 2):
+                contained.submit("counts", goal=number)
+                contained.box.wait_for(contained.job, "COMPLETED")
+                assert ("was copied to" in contained.said()) == (number == 1)
+            assert contained.history() == ["done", "done"]
+            (copy,) = Path(disk).glob("mtljobs-*/*.sif")
+            assert copy.read_bytes() == Path(contained.profile.image).read_bytes()
 
     def test_killed_supervisor_leaves_no_worker_in_the_image(self, contained):
         contained.submit("counts", goal=1000)
