@@ -59,16 +59,18 @@ class Layout:
         ports: Of slurmctld and of each node's slurmd.
         first_job: The id of its first job: boxes on one machine number their jobs apart, as
             cgroups go by job id, and so nobody takes an old job for a new one.
+        detached: It outlives the process that has started it.
     """
 
     options: SlurmOptions
     user: str
     ports: tuple[int, ...]
     first_job: int
+    detached: bool
     nodes: tuple[str, ...] = NODES
 
     @classmethod
-    def pick(cls, options: SlurmOptions) -> Self:
+    def pick(cls, options: SlurmOptions, *, detached: bool) -> Self:
         """Free ports, and names that follow from them."""
         ports = tuple(sorted(_free_ports(1 + len(NODES))))
         number = ports[0] - PORTS.start
@@ -77,6 +79,7 @@ class Layout:
             user=f"testbed{ports[0]}",
             ports=ports,
             first_job=1 + number * JOBS_PER_BOX,
+            detached=detached,
         )
 
     @classmethod

@@ -15,11 +15,12 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from testbed.slurm import PATH, BoxError
+from testbed.machine import PATH, BoxError
 
 CACHE = Path("/var/cache/mtljobs-testbed")
 # What a worker needs of the system; its packages come from outside.
 PACKAGES = ("ca-certificates", "python3")
+UNREAD = ("doc", "locale", "man")
 UNUSED = ("dev/*", "var/cache/apt/*", "var/lib/apt/lists/*", "var/log/*")
 
 
@@ -39,7 +40,7 @@ def base_root(packages: Sequence[str] = PACKAGES) -> Path:
                 "--variant=minbase",
                 f"--include={','.join(packages)}",
                 "--dpkgopt=force-unsafe-io",
-                *(f"--dpkgopt=path-exclude=/usr/share/{kind}/*" for kind in ("doc", "locale", "man")),
+                *(f"--dpkgopt=path-exclude=/usr/share/{kind}/*" for kind in UNREAD),
                 release,
                 str(aside),
                 f"deb {_mirror(release)} {release} main",
