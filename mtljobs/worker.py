@@ -41,6 +41,9 @@ from mtljobs.stages.work import Work
 
 HEARTBEAT_S = 60.0
 LOGGED_EVERY_S = 5.0
+IMAGE_VARIABLE = "MTLJOBS_IMAGE_DIGEST"
+"""Tells a worker the SHA-256 of the container image that it runs in."""
+
 COMPUTING_PACKAGES = (
     "mtljobs", "numcodecs", "numpy", "pillow", "scikit-image", "scipy", "torch", "torch-pruning",
     "torchvision", "zarr",
@@ -82,7 +85,8 @@ def execute(plan_path: Path, index: int, *, shown: Progress | None = None) -> st
     run = RunFolder(plan_path.parent.parent)
     os.environ.update(thread_environment(shard))
     stop = StopSignal()
-    attempt = attempts.begin(run.attempts, shard.name, device=device_name())
+    image = os.environ.get(IMAGE_VARIABLE, "")
+    attempt = attempts.begin(run.attempts, shard.name, device=device_name(), image=image)
     session = _Session(plan, shard, run, attempt, stop, shown)
     with stop.installed(), _logging_to(log_file(run, shard.name, attempt.number)):
         _log.info("attempt %d of %s on %s", attempt.number, shard.name, attempt.device)

@@ -49,8 +49,8 @@ def _shell(options: SlurmOptions) -> int:
 
 
 def _down() -> None:
-    for folder in sorted(ROOT.glob("*/")):
-        box = SlurmBox.find(folder)
+    for path in sorted(ROOT.glob("*/keeper.pid")):
+        box = SlurmBox.find(path.parent)
         if box.layout.detached:  # the others are somebody's who is at work
             box.stop()
 

@@ -42,7 +42,7 @@ class _Current:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
-    config.addinivalue_line("markers", "testbed(**options): needs a real Slurm, with SlurmOptions")
+    config.addinivalue_line("markers", "testbed(**options): needs a real Slurm")
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +55,7 @@ def _current_box() -> Iterator[_Current]:
 @pytest.fixture(scope="session")
 def apptainer() -> None:
     """Skips where Apptainer cannot run, or the base of an image cannot be made."""
-    _require("apptainer")
+    require("apptainer")
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def slurm(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, _current_box: _Current
 ) -> SlurmBox:
     """A Slurm with nothing in its queue, which this process and its children submit to."""
-    _require("slurm")
+    require("slurm")
     asked: dict[str, Any] = {}
     for mark in reversed(list(request.node.iter_markers("testbed"))):
         asked |= mark.kwargs  # the nearest to the test comes last, and wins
@@ -75,9 +75,10 @@ def slurm(
     return box
 
 
-def _require(needed: Literal["slurm", "apptainer"]) -> None:
+def require(needed: Literal["slurm", "apptainer"]) -> None:
+    """Skip the test, and say why, where the test bed cannot run; with MTLJOBS_TESTBED, fail it."""
     if reason := why_not(needed):
-        if os.environ.get("MTLJOBS_TESTBED") == "required":  # as in CI
+        if os.environ.get("MTLJOBS_TESTBED") == "required":
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
 

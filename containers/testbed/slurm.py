@@ -166,25 +166,34 @@ class SlurmBox:
         return self.run(*command, as_user=as_user).stdout.strip()
 
     def describe(self, job: str) -> dict[str, str]:
-        """What slurmctld knows of a job, by its own words such as `JobState` and `Restarts`."""
+        """What slurmctld knows of a job, or of an element of an array such as "12_3".
+
+        By its own words, such as `JobState` and `Restarts`.
+        """
         text = self.run("scontrol", "show", "job", "--oneliner", job).stdout
         return dict(re.findall(r"(?:^|\s)([\w/:]+)=(\S*)", text))
 
     def wait_for(self, job: str, *states: str, timeout_s: float = 30) -> dict[str, str]:
         """What slurmctld knows of a job once it is in one of `states` (else any final one)."""
         wanted = states or FINAL_STATES
+        known: dict[str, str] = {}
+
+        def is_there() -> bool:
+            known.update(self.describe(job))
+            return known["JobState"] in wanted
+
         wait_until(
-            lambda: self.describe(job)["JobState"] in wanted,
+            is_there,
             f"job {job} to be {' or '.join(sorted(wanted))}",
             timeout_s=timeout_s,
-            otherwise=lambda: f"it is {self.describe(job)}",
+            otherwise=lambda: f"It is {known}.",
         )
-        return self.describe(job)
+        return known
 
     # -- what happens to a cluster
 
     def set_node(self, node: str, state: str) -> None:
-        """As an administrator: "down" ends its jobs with NODE_FAIL, "resume" ends that."""
+        """As an administrator: "down" ends its jobs with NODE_FAIL, or requeues them; "resume"."""
         reason = () if state == "resume" else ("reason=testbed",)
         self.run("scontrol", "update", f"nodename={node}", f"state={state}", *reason)
 
@@ -220,7 +229,7 @@ class SlurmBox:
         wait_until(is_idle, "two idle nodes", timeout_s=timeout_s, otherwise=self.logs)
 
     def clean(self) -> None:
-        """As it came up: every daemon runs, no job is left, both nodes are idle."""
+        """As it came up: every daemon runs, both nodes are idle, no job is left, and no file."""
         for daemon in ("munged", "slurmctld", *self.layout.nodes):
             if daemon not in self._running():
                 self.revive(daemon)
@@ -232,6 +241,7 @@ class SlurmBox:
             if "idle" not in self.run("sinfo", "-hN", f"--nodes={node}", "--format=%T").stdout:
                 self.run("scontrol", "update", f"nodename={node}", "state=resume", check=False)
         self.wait_until_idle()
+        self.run("find", self.home, "-mindepth", "1", "-delete")
 
     def logs(self, lines: int = 15) -> str:
         """The end of each daemon's log."""
@@ -246,12 +256,8 @@ class SlurmBox:
     # -- within
 
     def _bring_up(self) -> None:
-        wait_until(
-            (self.folder / "keeper.pid").exists,
-            "the keeper",
-            timeout_s=10,
-            otherwise=self.logs,
-        )
+        is_kept = (self.folder / "keeper.pid").exists
+        wait_until(is_kept, "the keeper", timeout_s=10, otherwise=self.logs)
         for daemon in ("munged", "slurmctld", *self.layout.nodes):
             self.revive(daemon)
         self.wait_until_idle()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import sys
 import sysconfig
 from pathlib import Path
@@ -36,8 +37,9 @@ def make_python(box: SlurmBox, *sources: Path) -> Path:
         )
     environment = box.home / "python"
     box.run(SYSTEM_PYTHON, "-m", "venv", "--without-pip", environment, as_user=True)
-    packages = [*sources, Path(sysconfig.get_path("purelib")), Path(sysconfig.get_path("platlib"))]
-    folders = dict.fromkeys(str(_readable(box, folder)) for folder in packages)
+    packages = [*sources, *(Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib"))]
+    resolved = dict.fromkeys(folder.resolve() for folder in packages)
+    folders = [str(_readable(box, folder)) for folder in resolved]
     # addsitedir, not a plain line: the packages' own .pth files count too.
     lines = [f"import site; site.addsitedir({folder!r})" for folder in folders]
     path = environment / f"lib/python{wanted}/site-packages/testbed.pth"
@@ -46,11 +48,13 @@ def make_python(box: SlurmBox, *sources: Path) -> Path:
 
 
 def _readable(box: SlurmBox, folder: Path) -> Path:
-    """The folder itself if the user may read it, else a place where it is mounted for them."""
+    """The folder itself if the user may reach it, else a place where it is mounted for them."""
     if box.run("test", "-r", folder, as_user=True, check=False).returncode == 0:
         return folder
+    if not folder.stat().st_mode & stat.S_IROTH:
+        raise BoxError(f"{folder} is private to its owner: chmod o+rx, or leave the user out.")
     place = box.folder / "shared" / str(folder).strip("/").replace("/", "-")
-    place.mkdir(parents=True)
-    box.run("mount", "--bind", folder, place)
-    box.run("mount", "-o", "remount,bind,ro", place)
+    if not place.is_mount():
+        place.mkdir(parents=True, exist_ok=True)
+        box.run("mount", "--bind", "-o", "ro", folder, place)
     return place

@@ -14,6 +14,7 @@ import typer
 from mtljobs import __version__
 from mtljobs.cli.comparing import compare_engines
 from mtljobs.cli.data import data_app
+from mtljobs.cli.doctoring import doctor, init
 from mtljobs.cli.following import (
     INCOMPLETE,
     LOOK_S,
@@ -284,3 +285,5 @@ def report(run: RunArgument = None, workspace: WorkspaceOption = None) -> None:
 
 
 app.command()(compare_engines)
+app.command()(init)
+app.command()(doctor)

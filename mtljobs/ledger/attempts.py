@@ -45,6 +45,7 @@ class Attempt:
         started: Seconds since 1970.
         process: The worker.
         device: What computes, as in "cpu" or "NVIDIA H200".
+        image: SHA-256 of the container image that it runs in; empty where there is none.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class Attempt:
     started: float
     process: ProcessIdentity
     device: str
+    image: str
 
     def beat(self) -> None:
         """Say that the attempt is alive; due each minute."""
@@ -68,6 +70,7 @@ class Attempt:
             "started": self.started,
             "process": self.process.to_json(),
             "device": self.device,
+            "image": self.image,
         }
 
 
@@ -84,6 +87,7 @@ class AttemptState:
         last_sign: Seconds since 1970 of its end or latest renewal.
         process: The worker; None where its file cannot be read.
         device: What computed; empty where unknown.
+        image: SHA-256 of the container image; empty where there was none.
         exit_code: As its host saw it; None where no host said.
         signal: That ended it, as its host saw it.
         outcome: How its worker says that it ended; None where it could not, or has not yet.
@@ -97,12 +101,13 @@ class AttemptState:
     last_sign: float
     process: ProcessIdentity | None
     device: str
+    image: str
     exit_code: int | None
     signal: int | None
     outcome: Outcome | None = None
 
 
-def begin(folder: Path, shard: str, *, device: str) -> Attempt:
+def begin(folder: Path, shard: str, *, device: str, image: str = "") -> Attempt:
     """Begin the shard's next attempt, under a number that no other attempt has."""
     create_folder(folder)
     taken = [number for name, number in _list(folder) if name == shard]
@@ -114,6 +119,7 @@ def begin(folder: Path, shard: str, *, device: str) -> Attempt:
             started=time.time(),
             process=ProcessIdentity.current(),
             device=device,
+            image=image,
         )
         if create_file(attempt.path, to_json(attempt._start())):
             return attempt
@@ -194,6 +200,7 @@ def _read(folder: Path, shard: str, number: int) -> AttemptState | None:
         last_sign=worker.get("ended", last_sign),
         process=process,
         device=worker.get("device", ""),
+        image=worker.get("image", ""),
         exit_code=host.get("exit_code"),
         signal=host.get("signal"),
         outcome=outcome,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import signal
@@ -21,14 +22,14 @@ from testbed.user import make_python
 
 CONTAINERS = Path(__file__).resolve().parents[2] / "containers"
 # Detaches itself from its job, so that no step knows it.
-DETACHED = "--wrap=setsid --fork sleep 1234.5; sleep 60"
+SLEEP = f"sleep 1000.{os.getpid()}"
+DETACHED = f"--wrap=setsid --fork {SLEEP}; sleep 60"
 
 pytestmark = pytest.mark.testbed(grace_s=0)
 
 
 def traces(box):
     """What is on this machine of a box: processes, mounts, its user, its folder."""
-    box_or_job = (str(box.folder), "sleep 1234.5")
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -37,13 +38,23 @@ def traces(box):
         except OSError:
             continue  # it has ended meanwhile
         if process.name != str(os.getpid()):
-            found += [text for text in seen if any(mark in text for mark in box_or_job)]
+            found += [text for text in seen if str(box.folder) in text or text == f"{SLEEP} "]
     found += [line for line in _lines("/proc/self/mounts") if str(box.folder) in line]
     found += [line for line in _lines("/etc/subuid") if line.startswith(f"{box.user}:")]
     found += [user.pw_name for user in pwd.getpwall() if user.pw_name == box.user]
     found += [str(folder) for folder in ROOT.glob("*/") if folder == box.folder]
     found += map(str, CGROUPS.glob(f"slurm_*/*/job_{box.layout.first_job}"))
     return found
+
+
+def commands_of(uid):
+    """Names of the processes that a user has."""
+    names = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if process.stat().st_uid == uid:
+                names.add((process / "comm").read_text().strip())
+    return names
 
 
 @pytest.fixture
@@ -93,7 +104,9 @@ def test_next_test_finds_the_box_clean(slurm):
     slurm.submit("--array=0-9", "--wrap=trap '' TERM; sleep 60")
     slurm.set_node("n1", "down")
     slurm.kill("n2")
+    (slurm.home / "left").mkdir()
     slurm.clean()
+    assert list(slurm.home.iterdir()) == []
     assert slurm.run("squeue", "-h").stdout == ""
     assert slurm.run("sinfo", "-hN", "-p", "low", "-o", "%N %T").stdout == "n1 idle\nn2 idle\n"
 
@@ -168,6 +181,16 @@ def test_job_that_takes_more_memory_than_it_asked_for_is_out_of_memory(slurm):
     assert slurm.wait_for(enough)["JobState"] == "COMPLETED"
 
 
+@pytest.mark.testbed(gpus=2)
+def test_job_gets_the_gpus_that_it_asks_for(slurm):
+    text = "--wrap=echo $CUDA_VISIBLE_DEVICES"
+    job = slurm.submit("--gpus-per-node=2", "--output=out.txt", text, as_user=True)
+    slurm.wait_for(job, "COMPLETED")
+    assert (slurm.home / "out.txt").read_text() == "0,1\n"
+    with pytest.raises(BoxError, match="not available"):
+        slurm.submit("--gpus-per-node=3", "--wrap=true")
+
+
 def test_finished_jobs_are_read_without_accounting(slurm):
     job = slurm.submit("--wrap=exit 3")
     slurm.wait_for(job, "FAILED")
@@ -185,9 +208,10 @@ def test_image_is_mounted_by_fuse_for_a_user(slurm, image):
     job = slurm.submit("--output=out.txt", f"--wrap={command}", as_user=True)
     slurm.wait_for(job, "RUNNING")
     uid = pwd.getpwnam(slurm.user).pw_uid
-    wait_until(lambda: f"{uid}\n" in (slurm.home / "out.txt").read_text(), "python", timeout_s=20)
-    mounting = subprocess.run(["pgrep", "-x", "-u", str(uid), "squashfuse_ll"], check=False)
-    assert mounting.returncode == 0
+    output = slurm.home / "out.txt"
+    wait_until(lambda: output.exists() and str(uid) in output.read_text(), "uid", timeout_s=20)
+    # Apptainer's starter, python, and what mounts the image.
+    assert "squashfuse_ll" in commands_of(uid)
 
 
 def test_image_runs_as_root_in_a_job(slurm, image, tmp_path):
@@ -208,13 +232,27 @@ def test_user_imports_the_packages_of_this_process_on_the_host_and_in_the_image(
     assert slurm.run(*inside, as_user=True).stdout == host
 
 
-def test_nothing_is_left_of_a_box_that_was_stopped():
-    box = SlurmBox.start()
-    box.wait_for(box.submit(DETACHED), "RUNNING")
-    make_python(box)
-    assert len(traces(box)) > 5
-    box.stop()
+def test_user_reads_a_folder_that_only_root_may(slurm, tmp_path):
+    """Packages often lie in root's home; here within pytest's folder, which is private too."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "only_here.py").write_text("")
+    python = make_python(slurm, tmp_path)
+    assert make_python(slurm, tmp_path) == python
+    slurm.run(python, "-c", "import only_here", as_user=True)
+    with pytest.raises(BoxError, match="Permission denied"):
+        slurm.run("cat", tmp_path / "only_here.py", as_user=True)
+
+
+def test_nothing_is_left_of_a_box_that_was_stopped(tmp_path):
+    """Least of all a mount through which its folder's end would reach the files of others."""
+    tmp_path.chmod(0o755)
+    (tmp_path / "precious").touch()
+    with SlurmBox.start() as box:
+        box.wait_for(box.submit(DETACHED), "RUNNING")
+        make_python(box, tmp_path)
+        assert len(traces(box)) > 5
     assert traces(box) == []
+    assert (tmp_path / "precious").exists()
 
 
 def test_box_is_gone_when_its_process_was_killed(other_process):
@@ -224,12 +262,13 @@ def test_box_is_gone_when_its_process_was_killed(other_process):
     wait_until(lambda: not traces(box), "the box to be gone", timeout_s=20)
 
 
-def test_next_start_clears_a_box_whose_keeper_was_killed(other_process):
-    _, box = other_process
+def test_next_start_clears_a_box_whose_keeper_was_killed_and_nothing_else(other_process):
+    process, box = other_process
     os.kill(int((box.folder / "keeper.pid").read_text()), signal.SIGKILL)
     assert len(traces(box)) > 5  # the job, the user, the folder
     with SlurmBox.start():
         assert traces(box) == []
+    assert process.poll() is None  # our own child is none of the box's
 
 
 def _lines(path):

@@ -51,6 +51,17 @@ def test_an_attempt_without_an_end_is_running_while_its_process_lives(
     assert is_running(run.attempts, SHARD)
 
 
+def test_an_attempt_names_the_image_that_it_runs_in_until_its_end(run: RunFolder) -> None:
+    attempt = begin(run.attempts, SHARD, device="cpu", image="ab" * 32)
+    assert only(run).image == "ab" * 32
+    attempt.end("done", "")
+    assert only(run).image == "ab" * 32
+
+
+def test_an_attempt_outside_of_any_image_names_none(run: RunFolder, attempt: Attempt) -> None:
+    assert only(run).image == ""
+
+
 @pytest.mark.parametrize("outcome", get_args(Outcome))
 def test_the_workers_own_end_is_what_the_attempt_became(
     run: RunFolder, attempt: Attempt, outcome: Outcome
