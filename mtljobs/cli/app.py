@@ -32,6 +32,7 @@ from mtljobs.cli.options import (
     JsonOption,
     NewRunOption,
     OnlyOption,
+    ProfileOption,
     RunArgument,
     SlotsOption,
     WorkspaceOption,
@@ -47,6 +48,7 @@ from mtljobs.cli.show import (
 )
 from mtljobs.cli.show_plan import plan_values, print_plan
 from mtljobs.cluster.local import cancel_run
+from mtljobs.cluster.profiles import choose_profile, rights
 from mtljobs.cluster.queue import cancel_jobs
 from mtljobs.cluster.runs import find_run, list_runs, propose, run_workspace
 from mtljobs.cluster.states import find_log, find_shard, read_states
@@ -124,6 +126,7 @@ def submit(
     executor: ExecutorOption = "auto",
     detach: DetachOption = False,
     cpus: SlotsOption = None,
+    profile: ProfileOption = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Compute what a grid asks for and the run does not have yet; submitting twice is harmless.
@@ -135,9 +138,11 @@ def submit(
         grid, workspace=open_workspace(workspace), run_name=run, wanted=parse_only(only)
     )
     chosen = choose_executor(executor)
-    freeze(proposal)
+    cluster = choose_profile(proposal.run, profile)
+    with rights(cluster):
+        freeze(proposal)
     if chosen == "slurm":
-        queue(console, proposal.run, retry_failed=False)
+        queue(console, proposal.run, cluster, retry_failed=False)
     else:
         work_on(console, proposal.run, detach=detach, cpus=cpus, retry_failed=False)
 
@@ -148,12 +153,13 @@ def resume(
     executor: ExecutorOption = "auto",
     detach: DetachOption = False,
     cpus: SlotsOption = None,
+    profile: ProfileOption = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Go on with a run that was stopped; failed and killed shards are tried again."""
     found = find_run(run, open_workspace(workspace))
     if choose_executor(executor) == "slurm":
-        queue(console, found, retry_failed=True)
+        queue(console, found, choose_profile(found, profile), retry_failed=True)
     else:
         work_on(console, found, detach=detach, cpus=cpus, retry_failed=True)
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from mtljobs.cli.options import JsonOption, WorkspaceOption
+from mtljobs.cli.options import JsonOption, ProfileOption, WorkspaceOption
 from mtljobs.cli.show import make_console, make_table, print_json
 from mtljobs.cluster.doctor import examine
 from mtljobs.cluster.finding import Finding, Verdict
@@ -28,16 +28,6 @@ STYLES: dict[Verdict, str] = {"ok": "green", "warning": "yellow", "problem": "re
 
 console = make_console()
 errors = make_console(stderr=True)
-
-ProfileOption = Annotated[
-    str | None,
-    typer.Option(
-        "--profile",
-        "-p",
-        help="Of the cluster: a name in jobs/profiles/, a shipped one, or a path; default: none.",
-        metavar="PROFILE",
-    ),
-]
 
 
 def init(
