@@ -30,6 +30,7 @@ from mtljobs.ledger.paths import (
     Workspace,
     claim_folder,
     create_folder,
+    log_file,
     result_folder,
     scratch_folder,
 )
@@ -116,11 +117,6 @@ def _end(attempt: attempts.Attempt, outcome: attempts.Outcome, detail: str) -> N
         attempt.end(outcome, detail)
     except OSError:
         _log.exception("the end of the attempt could not be written")
-
-
-def log_file(run: RunFolder, shard: str, attempt: int) -> Path:
-    """Where an attempt logs."""
-    return run.logs / f"{shard}.{attempt}.log"
 
 
 KEEP_MEMORY = {

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
+from mtljobs.cli.console import make_console, print_json
 from mtljobs.cli.options import JsonOption, ProfileOption, WorkspaceOption
-from mtljobs.cli.show import make_console, make_table, print_json
-from mtljobs.cluster.doctor import examine
-from mtljobs.cluster.finding import Finding, Verdict
-from mtljobs.cluster.first_profile import make_first_files
-from mtljobs.cluster.profiles import find_profile
-from mtljobs.cluster.site import Site
-from mtljobs.errors import UserError
-from mtljobs.ledger.paths import Workspace, open_workspace
-from mtljobs.settings.profile import Profile
+from mtljobs.ledger.paths import open_workspace
 
 PROBLEM = 1
-STYLES: dict[Verdict, str] = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 console = make_console()
 errors = make_console(stderr=True)
@@ -39,6 +28,9 @@ def init(
 
     Nothing is overwritten. Where no Slurm answers, the profile is a template with every key.
     """
+    from mtljobs.cluster.first_profile import make_first_files
+    from mtljobs.cluster.site import Site
+
     site = Site.read()
     first = make_first_files(site)
     paths = first.write(folder)
@@ -74,44 +66,23 @@ def doctor(
     Exit code 1 if something would keep them from running, or results from being safe. Ctrl-C takes
     the drill's jobs from the queue.
     """
+    from mtljobs.cli.show_findings import print_findings
+    from mtljobs.cluster.doctor import examine
+    from mtljobs.cluster.profiles import find_profile
+    from mtljobs.settings.profile import Profile
+
     found = Profile() if profile is None else find_profile(profile)
     place = open_workspace(workspace)
     findings = list(examine(found, place.root))
+    if not as_json:
+        print_findings(console, findings)
     if drill:
-        findings += _rehearse(found, place)
+        from mtljobs.cluster.drill_report import hold_drill
+
+        rehearsed = hold_drill(found, place, tell=errors.print)
+        findings += rehearsed
+        if not as_json:
+            print_findings(console, rehearsed)
     if as_json:
         print_json([dataclasses.asdict(finding) for finding in findings])
-    else:
-        print_findings(findings)
     raise typer.Exit(PROBLEM if any(entry.verdict == "problem" for entry in findings) else 0)
-
-
-def _rehearse(profile: Profile, workspace: Workspace) -> list[Finding]:
-    from mtljobs.cluster.drill import clear, rehearse  # noqa: PLC0415 (submitit takes its time)
-    from mtljobs.cluster.drill_report import tell_drill  # noqa: PLC0415
-
-    site = Site.read()
-    if site is None:
-        raise UserError("no Slurm answers here, so there is nothing to rehearse on.")
-    scenes = rehearse(profile, workspace, site, tell=errors.print)
-    findings = tell_drill(scenes, profile)
-    if any(finding.verdict == "problem" for finding in findings):
-        errors.print(f"what the jobs wrote stays in {scenes[0].folder.parent}")
-    else:
-        clear(scenes)
-    return findings
-
-
-def print_findings(findings: Sequence[Finding]) -> None:
-    """A row for each thing that was looked at, what to do below it, and how many are amiss."""
-    table = make_table("", "", "")
-    table.show_header = False
-    for finding in findings:
-        advice = f"\n-> {finding.advice}" if finding.advice else ""
-        verdict = Text(finding.verdict, style=STYLES[finding.verdict])
-        table.add_row(verdict, finding.subject, f"{finding.found}{advice}")
-    console.print(table)
-    counts = Counter(finding.verdict for finding in findings)
-    console.print(
-        ", ".join(f"{counts[verdict]} {verdict}" for verdict in STYLES if counts[verdict])
-    )

@@ -6,22 +6,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
-from rich.live import Live
 
 from mtljobs.cli.show import LogLines, print_results, render_state
-from mtljobs.cluster.local import LocalDriver, Watcher, is_driven, start_detached
-from mtljobs.cluster.outlook import outlook
-from mtljobs.cluster.profiles import remember_profile, rights
+from mtljobs.cluster.marker import find_submissions
 from mtljobs.cluster.queue import RARELY_S, read_queue
-from mtljobs.cluster.states import RunState, read_states
-from mtljobs.cluster.submission import count_slots
-from mtljobs.cluster.sweep import submit_run
+from mtljobs.cluster.runs import is_driven
+from mtljobs.cluster.states import RunState, Watcher, count_slots, read_states
 from mtljobs.errors import UserError
 from mtljobs.ledger.paths import RunFolder
-from mtljobs.settings.profile import Profile
+
+if TYPE_CHECKING:
+    from mtljobs.settings.profile import Profile
 
 FAILED, INCOMPLETE = 1, 3
 LOOK_S = 0.5
@@ -29,6 +28,9 @@ LOOK_S = 0.5
 
 def queue(console: Console, run: RunFolder, profile: Profile, *, retry_failed: bool) -> None:
     """Hand a run to Slurm, which follows this profile from now on."""
+    from mtljobs.cluster.profiles import remember_profile, rights
+    from mtljobs.cluster.sweep import submit_run
+
     with rights(profile):
         remember_profile(run, profile)
     submission = submit_run(run, retry_failed=retry_failed)
@@ -41,6 +43,8 @@ def work_on(
     console: Console, run: RunFolder, *, detach: bool, cpus: int | None, retry_failed: bool
 ) -> None:
     """Drive a run on this machine to its end, and print what came out."""
+    from mtljobs.cluster.local import LocalDriver, start_detached
+
     if detach:
         arguments = [argument for argument in sys.argv[1:] if argument != "--detach"]
         log = start_detached(run, arguments)
@@ -50,7 +54,7 @@ def work_on(
     with _watching(console, slots) as watch:
         state = LocalDriver(run, slots=slots, retry_failed=retry_failed, watch=watch).drive()
     if state.is_complete:
-        from mtljobs.report import write_report  # noqa: PLC0415
+        from mtljobs.report import write_report
 
         print_results(console, run, write_report(run))
     else:
@@ -64,6 +68,8 @@ def _watching(console: Console, slots: int) -> Iterator[Watcher]:
     if not console.is_terminal:
         yield LogLines(console)
         return
+    from rich.live import Live
+
     with Live(console=console, auto_refresh=False, transient=True) as live:
         yield lambda state: live.update(render_state(state, slots), refresh=True)
 
@@ -108,6 +114,12 @@ def print_state(console: Console, state: RunState, slots: int) -> None:
     console.print(render_state(state, slots))
     if state.is_complete or is_driven(state.run):
         return
+    if not find_submissions(state.run):
+        if not state.running:
+            console.print("nothing works on it; `mtljobs resume` goes on")
+        return
+    from mtljobs.cluster.outlook import outlook
+
     try:
         for line in outlook(state):
             console.print(line)

@@ -56,7 +56,7 @@ def run_profile(run: RunFolder) -> Profile:
     """The profile that the run follows: the one it was last submitted with, or no wishes."""
     try:
         values = read_json(run.profile)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Profile()
     profile: Profile = restore(Profile, values)
     return profile

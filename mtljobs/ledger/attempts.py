@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, overload
 
 from mtljobs.errors import CorruptionError
 from mtljobs.ledger.files import create_file, read_json, replace_file, to_json
@@ -30,8 +31,6 @@ COUNTS_ALWAYS: frozenset[str] = frozenset({"done", "duplicate", "waiting"})
 
 State = Outcome | Literal["running", "vanished"]
 """What an attempt is now; *vanished*: no sign of life, and nobody wrote an end."""
-
-_FILE = re.compile(r"(?P<shard>.+)\.(?P<number>\d+)\.json")
 
 
 @dataclass(frozen=True)
@@ -166,15 +165,53 @@ def read_shard(folder: Path, shard: str) -> list[AttemptState]:
     return [state for state in states if state is not None]
 
 
+class Attempts(Sequence[AttemptState]):
+    """The attempts at one shard, oldest first; their files are read at the first look."""
+
+    def __init__(self, folder: Path, shard: str, numbers: Sequence[int]) -> None:
+        self._files = folder, shard, numbers
+
+    @cached_property
+    def _states(self) -> list[AttemptState]:
+        folder, shard, numbers = self._files
+        states = (_read(folder, shard, number) for number in numbers)
+        return [state for state in states if state is not None]
+
+    @overload
+    def __getitem__(self, index: int) -> AttemptState: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[AttemptState]: ...
+    def __getitem__(self, index: int | slice) -> AttemptState | Sequence[AttemptState]:
+        return self._states[index]
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def __iter__(self) -> Iterator[AttemptState]:
+        return iter(self._states)
+
+
+def find_attempts(folder: Path) -> dict[str, Attempts]:
+    """Every attempt by shard, known by the names of the files alone until somebody looks."""
+    numbers: dict[str, list[int]] = {}
+    for shard, number in _list(folder):
+        numbers.setdefault(shard, []).append(number)
+    return {shard: Attempts(folder, shard, own) for shard, own in numbers.items()}
+
+
 def is_running(folder: Path, shard: str) -> bool:
     """Whether an attempt at the shard is alive as far as anybody can tell."""
     return any(attempt.state == "running" for attempt in read_shard(folder, shard))
 
 
 def _list(folder: Path) -> list[tuple[str, int]]:
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    matches = [_FILE.fullmatch(name) for name in names if not name.startswith(".")]
-    return sorted((match["shard"], int(match["number"])) for match in matches if match)
+    names = os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208 (ten times as fast)
+    found = []
+    for name in names:
+        shard, _, number = name.removesuffix(".json").rpartition(".")
+        if shard and number.isdecimal() and name.endswith(".json") and name[0] != ".":
+            found.append((shard, int(number)))
+    return sorted(found)
 
 
 def _read(folder: Path, shard: str, number: int) -> AttemptState | None:

@@ -13,8 +13,8 @@ import pytest
 
 from mtljobs.cluster.marker import find_submissions
 from mtljobs.cluster.profiles import remember_profile
+from mtljobs.cluster.proposal import propose
 from mtljobs.cluster.queue import cancel_jobs, read_queue
-from mtljobs.cluster.runs import propose
 from mtljobs.cluster.submission import freeze
 from mtljobs.cluster.sweep import submit_run
 from mtljobs.errors import UserError

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mtljobs import worker
-from mtljobs.cluster.runs import propose
+from mtljobs.cluster.proposal import propose
 from mtljobs.cluster.submission import freeze
 from mtljobs.errors import CorruptionError
 from mtljobs.ledger import claims
