@@ -10,23 +10,13 @@ from typing import Annotated
 import typer
 
 from mtljobs.cli.console import make_console, print_json
-from mtljobs.cli.options import JsonOption, WorkspaceOption
+from mtljobs.cli.options import JsonOption, ProfileOption, WorkspaceOption
 from mtljobs.ledger.paths import open_workspace
 
 PROBLEM = 1
 
 console = make_console()
 errors = make_console(stderr=True)
-
-ProfileOption = Annotated[
-    str | None,
-    typer.Option(
-        "--profile",
-        "-p",
-        help="Of the cluster: a name in jobs/profiles/, a shipped one, or a path; default: none.",
-        metavar="PROFILE",
-    ),
-]
 
 
 def init(

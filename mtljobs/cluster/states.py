@@ -64,16 +64,16 @@ class RunState:
         plan_path: The newest plan's file.
         plan: What it says.
         shards: Every shard but the reduction, by name.
+        reduction: "done" where it came after the plan; `is_complete` says whether all was done.
         parents_done: Shards whose parents are done.
-        reduction: The newest attempt at the reduction.
     """
 
     run: RunFolder
     plan_path: Path
     plan: Plan
     shards: Mapping[str, ShardState]
+    reduction: ShardState
     parents_done: frozenset[str] = frozenset()
-    reduction: AttemptState | None = None
 
     @property
     def all_done(self) -> bool:
@@ -83,11 +83,7 @@ class RunState:
     @property
     def is_complete(self) -> bool:
         """Whether every shard is done, and in the store and the tables."""
-        reduced = self.reduction is not None and self.reduction.state == "done"
-        return self.all_done and reduced and not self._has_grown_since(self.reduction)
-
-    def _has_grown_since(self, attempt: AttemptState | None) -> bool:
-        return attempt is None or attempt.started < self.plan_path.stat().st_mtime
+        return self.all_done and self.reduction.state == "done"
 
     @property
     def failed(self) -> list[ShardState]:
@@ -173,9 +169,18 @@ def read_states(run: RunFolder) -> RunState:
             )
             for shard in shards
         },
+        reduction=_reduction(plan.shards[-1], attempts, planned=path.stat().st_mtime),
         parents_done=frozenset(shard.name for shard in shards if done.issuperset(shard.parents)),
-        reduction=attempts["reduce"][-1] if "reduce" in attempts else None,
     )
+
+
+def _reduction(
+    shard: Shard, attempts: Mapping[str, Sequence[AttemptState]], *, planned: float
+) -> ShardState:
+    made = attempts.get(shard.name, ())
+    if made and made[-1].state == "done" and made[-1].started >= planned:
+        return ShardState(shard, "done", made)
+    return ShardState(shard, _state(shard, set(shard.parents), made), made)
 
 
 def _says_done(attempts: Mapping[str, Sequence[AttemptState]], shard: Shard) -> bool:
