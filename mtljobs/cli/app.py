@@ -258,8 +258,9 @@ def logs(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Print what a shard's attempt wrote to its log."""
+    from mtljobs.cluster.logs import find_log
     from mtljobs.cluster.runs import find_run
-    from mtljobs.cluster.states import find_log, read_states
+    from mtljobs.cluster.states import read_states
     from mtljobs.ledger.paths import open_workspace
 
     state = read_states(find_run(run, open_workspace(workspace)))
