@@ -1,12 +1,12 @@
 # `make demo` and `make test` are all that a newcomer needs; each makes the environment first.
 # PYTHON=... picks its interpreter; after a change of it, `make clean` first.
 
-.PHONY: help demo test test-light check format lock clean
+.PHONY: help demo test test-light test-cluster check format lock clean
 .SUFFIXES:
 
 # Two processes of one thread fill a small machine, and no sum depends on how many cores there are.
-test test-light check: export OMP_NUM_THREADS = 1
-test test-light check: export MKL_NUM_THREADS = 1
+test test-light test-cluster check: export OMP_NUM_THREADS = 1
+test test-light test-cluster check: export MKL_NUM_THREADS = 1
 IN_PARALLEL := --numprocesses 2 --dist loadfile
 # Pythons besides .venv's own, and the rooms that a login node has: their tests need no torch.
 LIGHT_PYTHONS := 3.12 3.13
@@ -35,6 +35,11 @@ test-light-%:
 	    $(MAKE) --no-print-directory .venv-$*/ready && \
 	    .venv-$*/bin/python -m pytest $(IN_PARALLEL) $(LIGHT_TESTS); \
 	else echo "Python $* is not installed: the torch-free rooms are not tested on it here."; fi
+
+## make test-cluster   tests on a real Slurm with Apptainer, both installed by it; as root, on Debian
+test-cluster: .venv/ready
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then containers/testbed/install.sh; fi
+	.venv/bin/python -m pytest -m testbed tests/cluster
 
 ## make check    formatting, lint, types, import contracts, doctests
 check: .venv/ready

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+# A real Slurm for the tests that are marked so.
+pytest_plugins = ["testbed.fixtures"]
+
 
 @pytest.fixture(autouse=True)
 def _torch_is_as_it_was_imported() -> Iterator[None]:

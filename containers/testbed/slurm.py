@@ -1,0 +1,358 @@
+"""A real Slurm of two nodes on this machine: up in seconds, gone without a trace."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from testbed.config import Layout, SlurmOptions
+from testbed.keeper import CGROUPS, clear_left_behind
+
+# Not below /tmp: the name is known in advance, and root writes here.
+ROOT = Path("/run/mtljobs-testbed")
+# Debian keeps daemons where not every PATH looks.
+PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
+COMMANDS = ("munged", "slurmctld", "slurmd", "sbatch", "useradd", "userdel")
+FINAL_STATES = frozenset(
+    {"CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
+)
+
+
+class BoxError(Exception):
+    """The box cannot run here, or did not do what it was asked."""
+
+
+def why_not() -> str | None:
+    """Why no box can run on this machine; None if one can."""
+    if os.geteuid() != 0:
+        return "it needs root, for a Slurm with users of its own"
+    if missing := [name for name in COMMANDS if shutil.which(name, path=PATH) is None]:
+        return f"{', '.join(missing)} not found: run containers/testbed/install.sh"
+    return None
+
+
+@dataclass(frozen=True)
+class SlurmBox:
+    """Nodes `n1` and `n2`; partitions `low`, the default, whose jobs those of `high` preempt.
+
+    Attributes:
+        folder: All that the box writes; it is there while the box is up.
+        layout: Its options, ports and user.
+
+    Example:
+        with SlurmBox.start(SlurmOptions(grace_s=2)) as box:
+            job = box.submit("--wrap=hostname")
+            box.wait_for(job, "COMPLETED")
+    """
+
+    folder: Path
+    layout: Layout
+    _keeper: subprocess.Popen[bytes] | None = None
+
+    # -- up and down
+
+    @classmethod
+    def start(cls, options: SlurmOptions | None = None, *, detached: bool = False) -> Self:
+        """A box that is up, both nodes idle; boxes whose keeper was killed are cleared first.
+
+        Args:
+            options: As a cluster with short delays where left out.
+            detached: It outlives this process, until somebody stops it; else it is gone as soon
+                as this process is, however that ends.
+
+        Raises:
+            BoxError: It cannot run on this machine, or did not come up.
+        """
+        options = options or SlurmOptions()
+        if reason := why_not():
+            raise BoxError(f"No Slurm on this machine: {reason}.")
+        if options.enforce_memory and not (CGROUPS / "release_agent").exists():
+            raise BoxError(f"Memory is not enforced here: {CGROUPS} is no cgroup v1 hierarchy.")
+        layout = Layout.pick(options)
+        with _new_folder() as (folder, lock):
+            _prepare(folder, layout)
+            box = cls(folder, layout, _start_keeper(folder, lock, detached=detached))
+        try:
+            box._bring_up()
+        except BaseException:
+            box.stop()
+            raise
+        return box
+
+    @classmethod
+    def find(cls, folder: Path) -> Self:
+        """A box that another process has started."""
+        if not (folder / "keeper.pid").exists():
+            raise BoxError(f"No box is up in {folder}.")
+        return cls(folder, Layout.read(folder))
+
+    def stop(self) -> None:
+        """Leave no process, mount, user or file; harmless where the box is gone already."""
+        if self._keeper is not None:
+            self._keeper.terminate()
+            self._keeper.wait(60)
+            return
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            os.kill(int((self.folder / "keeper.pid").read_text()), signal.SIGTERM)
+            _wait_until(lambda: not self.folder.exists(), "the box to be gone", timeout_s=60)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # -- what a user does
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What Slurm's commands need to find this box."""
+        return {"SLURM_CONF": str(self.folder / "slurm.conf")}
+
+    @property
+    def user(self) -> str:
+        """An unprivileged user with a range of subordinate ids, gone with the box."""
+        return self.layout.user
+
+    @property
+    def home(self) -> Path:
+        """Of the unprivileged user; everybody may look into it."""
+        return self.folder / "home"
+
+    def run(
+        self,
+        *command: str | Path,
+        as_user: bool = False,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        check: bool = True,
+        timeout_s: float = 60,
+    ) -> subprocess.CompletedProcess[str]:
+        """What a command did, whose output is text, with Slurm's commands at hand.
+
+        Args:
+            as_user: As the box's unprivileged user, in its home, with a plain environment; else
+                as root, with the environment of this process.
+            env: Added to the environment.
+            cwd: Where to run it.
+            check: Stop if it fails.
+            timeout_s: Stop if it takes longer.
+
+        Raises:
+            BoxError: It failed; holds what it wrote.
+        """
+        account = pwd.getpwnam(self.user if as_user else "root")
+        plain = {"HOME": str(self.home), "USER": self.user, "LOGNAME": self.user, "LANG": "C.UTF-8"}
+        inherited = plain if as_user else _plain_environment()
+        done = subprocess.run(
+            command,
+            user=account.pw_uid,
+            group=account.pw_gid,
+            extra_groups=[],
+            cwd=cwd or (self.home if as_user else None),
+            env={**inherited, "PATH": PATH, **self.environment, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            raise BoxError(
+                f"{command} ended with {done.returncode}:\n{done.stdout}{done.stderr}".rstrip()
+            )
+        return done
+
+    def submit(self, *arguments: str | Path, as_user: bool = False) -> str:
+        """The id of a new batch job; arguments as of `sbatch`."""
+        output = () if as_user else ("--output=/dev/null",)
+        command = ("sbatch", "--parsable", *output, *arguments)
+        return self.run(*command, as_user=as_user).stdout.strip()
+
+    def describe(self, job: str) -> dict[str, str]:
+        """What slurmctld knows of a job, by its own words such as `JobState` and `Restarts`."""
+        text = self.run("scontrol", "show", "job", "--oneliner", job).stdout
+        return dict(re.findall(r"(?:^|\s)([\w/:]+)=(\S*)", text))
+
+    def wait_for(self, job: str, *states: str, timeout_s: float = 30) -> dict[str, str]:
+        """What slurmctld knows of a job once it is in one of `states` (else any final one)."""
+        wanted = states or FINAL_STATES
+        _wait_until(
+            lambda: self.describe(job)["JobState"] in wanted,
+            f"job {job} to be {' or '.join(sorted(wanted))}",
+            timeout_s=timeout_s,
+            otherwise=lambda: f"it is {self.describe(job)}",
+        )
+        return self.describe(job)
+
+    # -- what happens to a cluster
+
+    def set_node(self, node: str, state: str) -> None:
+        """As an administrator: "down" ends its jobs with NODE_FAIL, "resume" ends that."""
+        reason = () if state == "resume" else ("reason=testbed",)
+        self.run("scontrol", "update", f"nodename={node}", f"state={state}", *reason)
+
+    def kill(self, daemon: str, number: int = signal.SIGKILL) -> None:
+        """End slurmctld, munged, or the slurmd of a node: `"n1"`, whose jobs go on."""
+        pid = self._running()[daemon]
+        os.kill(pid, number)
+        _wait_until(lambda: self._running().get(daemon) != pid, f"{daemon} to end", timeout_s=30)
+
+    def revive(self, daemon: str) -> None:
+        """Start a daemon that was ended."""
+        with (self.folder / "requests").open("w") as requests:
+            requests.write(f"{daemon}\n")
+        _wait_until(lambda: daemon in self._running(), f"{daemon} to start", timeout_s=10)
+        if daemon == "slurmctld":
+            self._wait_for_controller()
+
+    def restart_slurmctld(self) -> None:
+        """Stop it as an administrator would, who has just written its state, and start it."""
+        self.kill("slurmctld", signal.SIGTERM)
+        self.revive("slurmctld")
+
+    def wait_until_idle(self, timeout_s: float = 30) -> None:
+        """Until no job is in the queue and both nodes would take one."""
+        states = ("sinfo", "--noheader", "--Node", "--partition=low", "--format=%T")
+        idle = ["idle"] * len(self.layout.nodes)
+
+        def is_idle() -> bool:
+            if self.run(*states, check=False).stdout.split() != idle:
+                return False
+            return not self.run("squeue", "--noheader").stdout
+
+        _wait_until(is_idle, "two idle nodes", timeout_s=timeout_s, otherwise=self.logs)
+
+    def clean(self) -> None:
+        """As it came up: every daemon runs, no job is left, both nodes are idle."""
+        for daemon in ("munged", "slurmctld", *self.layout.nodes):
+            if daemon not in self._running():
+                self.revive(daemon)
+        jobs = self.run("squeue", "--noheader", "--format=%A").stdout.split()
+        if jobs:
+            self.run("scancel", "--signal=KILL", "--full", *set(jobs), check=False)
+            self.run("scancel", *set(jobs), check=False)
+        for node in self.layout.nodes:
+            if "idle" not in self.run("sinfo", "-hN", f"--nodes={node}", "--format=%T").stdout:
+                self.run("scontrol", "update", f"nodename={node}", "state=resume", check=False)
+        self.wait_until_idle()
+
+    def logs(self, lines: int = 15) -> str:
+        """The end of each daemon's log."""
+        tails = {
+            # What a daemon prints is only of interest while it has no log.
+            path.stem: path.read_text(errors="replace").splitlines()[-lines:]
+            for path in sorted((self.folder / "log").iterdir(), reverse=True)
+            if path.stat().st_size
+        }
+        return "\n".join(line for name, tail in tails.items() for line in [f"== {name}", *tail])
+
+    # -- within
+
+    def _bring_up(self) -> None:
+        _wait_until(
+            (self.folder / "keeper.pid").exists,
+            "the keeper",
+            timeout_s=10,
+            otherwise=self.logs,
+        )
+        for daemon in ("munged", "slurmctld", *self.layout.nodes):
+            self.revive(daemon)
+        self.wait_until_idle()
+
+    def _running(self) -> dict[str, int]:
+        pids: dict[str, int] = {}
+        with contextlib.suppress(FileNotFoundError):
+            pids = json.loads((self.folder / "running.json").read_text())
+        return pids
+
+    def _wait_for_controller(self) -> None:
+        def answers() -> bool:
+            return self.run("scontrol", "ping", check=False).returncode == 0
+
+        _wait_until(answers, "slurmctld", timeout_s=20, otherwise=self.logs)
+
+
+@contextlib.contextmanager
+def _new_folder() -> Iterator[tuple[Path, int]]:
+    """An empty folder and its lock, which is held while the folder is in use."""
+    ROOT.mkdir(mode=0o755, exist_ok=True)
+    with (ROOT / "lock").open("a") as starting:
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        clear_left_behind(ROOT)
+        folder = Path(tempfile.mkdtemp(dir=ROOT))
+        lock = (folder / "lock").open("a")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    with lock:
+        yield folder, lock.fileno()
+
+
+def _prepare(folder: Path, layout: Layout) -> None:
+    folder.chmod(0o755)  # the user must reach munge's socket, slurm.conf and its home
+    layout.write(folder)
+    for name in ("log", "state", "munge", "home", *(f"spool/{node}" for node in layout.nodes)):
+        (folder / name).mkdir(parents=True)
+    os.mkfifo(folder / "requests", 0o600)
+    command = ["useradd", "--no-create-home", "--home-dir", folder / "home", "--shell", "/bin/bash"]
+    for _ in range(50):
+        # Another box may change the list of users now: then it is locked.
+        if subprocess.run([*command, layout.user], check=False, env={"PATH": PATH}).returncode == 0:
+            break
+        time.sleep(0.1)
+    else:
+        raise BoxError(f"useradd {layout.user} failed.")
+    shutil.chown(folder / "home", layout.user, layout.user)
+    key = folder / "munge" / "key"
+    key.touch(mode=0o600)
+    key.write_bytes(os.urandom(64))
+    for path in (key.parent, key):
+        shutil.chown(path, "munge", "munge")
+
+
+def _start_keeper(folder: Path, lock: int, *, detached: bool) -> subprocess.Popen[bytes]:
+    script = Path(__file__).with_name("keeper.py")
+    owner: list[str] = [] if detached else [str(os.getpid())]
+    with (folder / "log" / "keeper").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-I", str(script), str(folder), *owner],
+            env={**_plain_environment(), "PATH": PATH},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=[lock],
+            start_new_session=True,
+        )
+
+
+def _plain_environment() -> dict[str, str]:
+    """This process's, less what a job or another cluster has left there."""
+    foreign = ("SLURM_", "SBATCH_", "SQUEUE_", "SRUN_", "SINFO_", "SACCT_", "SCANCEL_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+
+
+def _wait_until(
+    holds: Callable[[], bool],
+    what: str,
+    *,
+    timeout_s: float,
+    otherwise: Callable[[], str] = str,
+) -> None:
+    end = time.monotonic() + timeout_s
+    while not holds():
+        if time.monotonic() > end:
+            raise BoxError(f"Waited {timeout_s:g} s for {what}. {otherwise()}".rstrip())
+        time.sleep(0.1)
