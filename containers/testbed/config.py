@@ -7,7 +7,7 @@ import random
 import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from testbed.keeper import JOBS_PER_BOX
 
@@ -35,6 +35,7 @@ class SlurmOptions:
             where nobody sets it.
         cpus: Of each node; need not be real.
         memory_mb: Of each node; need not be real.
+        gpus: Of each node; there are none, but jobs may ask for them and get as many.
         lines: More lines of `slurm.conf`.
     """
 
@@ -47,6 +48,7 @@ class SlurmOptions:
     requeue_delay_s: int = 10
     cpus: int = 2
     memory_mb: int = 8000
+    gpus: int = 0
     lines: tuple[str, ...] = ()
 
 
@@ -59,16 +61,18 @@ class Layout:
         ports: Of slurmctld and of each node's slurmd.
         first_job: The id of its first job: boxes on one machine number their jobs apart, as
             cgroups go by job id, and so nobody takes an old job for a new one.
+        detached: It outlives the process that has started it.
     """
 
     options: SlurmOptions
     user: str
     ports: tuple[int, ...]
     first_job: int
+    detached: bool
     nodes: tuple[str, ...] = NODES
 
     @classmethod
-    def pick(cls, options: SlurmOptions) -> Self:
+    def pick(cls, options: SlurmOptions, *, detached: bool) -> Self:
         """Free ports, and names that follow from them."""
         ports = tuple(sorted(_free_ports(1 + len(NODES))))
         number = ports[0] - PORTS.start
@@ -77,30 +81,40 @@ class Layout:
             user=f"testbed{ports[0]}",
             ports=ports,
             first_job=1 + number * JOBS_PER_BOX,
+            detached=detached,
         )
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """The layout of a box that is up."""
-        values = json.loads((folder / "box.json").read_text())
-        options = values.pop("options")
-        options["lines"] = tuple(options["lines"])
-        return cls(**values | {"options": SlurmOptions(**options), "ports": tuple(values["ports"])})
+        values = _with_tuples(json.loads((folder / "box.json").read_text()))
+        return cls(**values | {"options": SlurmOptions(**_with_tuples(values["options"]))})
 
     def write(self, folder: Path) -> None:
         """All that is needed to start the daemons in `folder`, and to clear it."""
         (folder / "box.json").write_text(json.dumps(asdict(self)))
         (folder / "slurm.conf").write_text(_slurm_conf(self, folder))
+        gpus = [folder / f"gpu{number}" for number in range(self.options.gpus)]
+        for gpu in gpus:
+            gpu.symlink_to("/dev/null")
+        (folder / "gres.conf").write_text("".join(f"Name=gpu File={gpu}\n" for gpu in gpus))
         (folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\nConstrainRAMSpace=yes\n")
         (folder / "daemons.json").write_text(json.dumps(_daemons(self, folder)))
+
+
+def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
 
 
 def _slurm_conf(layout: Layout, folder: Path) -> str:
     options, host = layout.options, socket.gethostname().partition(".")[0]
     controller, *ports = layout.ports
+    gpus = f" Gres=gpu:{options.gpus}" if options.gpus else ""
     nodes = "\n".join(
         f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port}"
-        f" CPUs={options.cpus} RealMemory={options.memory_mb} State=UNKNOWN"
+        f" CPUs={options.cpus} RealMemory={options.memory_mb}{gpus} State=UNKNOWN"
         for name, port in zip(layout.nodes, ports, strict=True)
     )
     lines = "\n".join(options.lines)
@@ -138,6 +152,7 @@ KillWait={options.kill_wait_s}
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 SlurmdParameters=config_overrides
+GresTypes=gpu
 {signalled}
 {history}
 {nodes}

@@ -7,18 +7,17 @@ want the same.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from testbed.config import SlurmOptions
-from testbed.slurm import PATH, SlurmBox, why_not
-
-# Where a machine that cannot run the box is an error, as in CI.
-REQUIRED = "required"
+from testbed.machine import PATH, BoxError, why_not
+from testbed.slurm import SlurmBox
 
 
 @dataclass
@@ -26,9 +25,13 @@ class _Current:
     box: SlurmBox | None = None
 
     def serve(self, options: SlurmOptions) -> SlurmBox:
-        if self.box is None or self.box.layout.options != options:
-            self.stop()
-            self.box = SlurmBox.start(options)
+        if self.box is not None and self.box.layout.options == options:
+            # A test may have broken it beyond repair; the next one shall not suffer for it.
+            with contextlib.suppress(BoxError):
+                self.box.clean()
+                return self.box
+        self.stop()
+        self.box = SlurmBox.start(options)
         return self.box
 
     def stop(self) -> None:
@@ -39,7 +42,7 @@ class _Current:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the marker known."""
-    config.addinivalue_line("markers", "testbed(**options): needs a real Slurm, with SlurmOptions")
+    config.addinivalue_line("markers", "testbed(**options): needs a real Slurm")
 
 
 @pytest.fixture(scope="session")
@@ -49,25 +52,35 @@ def _current_box() -> Iterator[_Current]:
     current.stop()
 
 
+@pytest.fixture(scope="session")
+def apptainer() -> None:
+    """Skips where Apptainer cannot run, or the base of an image cannot be made."""
+    require("apptainer")
+
+
 @pytest.fixture
 def slurm(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, _current_box: _Current
 ) -> SlurmBox:
     """A Slurm with nothing in its queue, which this process and its children submit to."""
-    if reason := why_not():
-        if os.environ.get("MTLJOBS_TESTBED") == REQUIRED:
-            pytest.fail(f"no Slurm on this machine: {reason}", pytrace=False)
-        pytest.skip(f"no Slurm on this machine: {reason}")
+    require("slurm")
     asked: dict[str, Any] = {}
     for mark in reversed(list(request.node.iter_markers("testbed"))):
         asked |= mark.kwargs  # the nearest to the test comes last, and wins
     box = _current_box.serve(SlurmOptions(**asked))
-    box.clean()
     for name in [name for name in os.environ if name.startswith(("SLURM_", "SBATCH_"))]:
         monkeypatch.delenv(name)
     for name, value in {**box.environment, "PATH": PATH}.items():
         monkeypatch.setenv(name, value)
     return box
+
+
+def require(needed: Literal["slurm", "apptainer"]) -> None:
+    """Skip the test, and say why, where the test bed cannot run; with MTLJOBS_TESTBED, fail it."""
+    if reason := why_not(needed):
+        if os.environ.get("MTLJOBS_TESTBED") == "required":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
 
 
 @pytest.hookimpl(wrapper=True)

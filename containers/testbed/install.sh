@@ -20,6 +20,8 @@ POLICY_MARK="# written by containers/testbed/install.sh"
 main() {
     [ "$(id -u)" = 0 ] || fail "needs root."
     command -v apt-get >/dev/null || fail "needs apt-get, as Debian has it."
+    exec 9>/run/mtljobs-testbed-install.lock
+    flock 9 # two at once would stop at each other's locks
     aside=$(mktemp -d)
     trap clean EXIT
     trap 'exit 130' INT TERM
@@ -68,7 +70,7 @@ install_packages() {
     fi
     quietly dpkg --configure --pending # what an interrupted installation has left
     quietly apt-get update
-    quietly apt-get install --yes --no-install-recommends $missing
+    quietly apt-get -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends $missing
 }
 
 # apt with the sources of $SUITE alone, and with folders of its own: the system's stay as they are.

@@ -83,6 +83,8 @@ def keep(folder: Path, owner: int | None) -> None:
     except ProcessLookupError:
         pass  # the owner died before its box came up
     finally:
+        while _kill(_descendants({os.getpid()})):
+            _reap()
         clear(folder)
 
 
@@ -115,21 +117,19 @@ def _wake_on_signals() -> socket.socket:
 def clear(folder: Path) -> None:
     """Leave nothing of a box: no process, mount, cgroup, user, file.
 
-    Safe to repeat after any interruption: the folder, which names the rest, goes last.
+    Safe to repeat after any interruption: the folder, which names the rest, goes last. Any process
+    may call it: it touches no children but those of the box.
     """
-    while pids := {*_descendants({os.getpid()}), *_strays(folder)} - _ancestors():
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.02)
-        _reap()
+    while _kill(_strays(folder) - _ancestors()):
+        pass
     for mount in _mounts_below(folder):
         subprocess.run(["umount", "--lazy", mount], check=False)
     with contextlib.suppress(FileNotFoundError):
         box = json.loads((folder / "box.json").read_text())
         _remove_cgroups(box["nodes"], box["first_job"])
         _remove_user(box["user"])
-    shutil.rmtree(folder, ignore_errors=True)
+    if not _mounts_below(folder):  # never delete through a mount what is somebody else's
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def clear_left_behind(root: Path) -> None:
@@ -138,6 +138,15 @@ def clear_left_behind(root: Path) -> None:
         with contextlib.suppress(OSError), (folder / "lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             clear(folder)
+
+
+def _kill(pids: set[int]) -> bool:
+    """Kill these, and say whether there were any."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    time.sleep(0.02 if pids else 0)
+    return bool(pids)
 
 
 def _prctl(option: int, value: int) -> None:

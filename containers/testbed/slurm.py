@@ -3,46 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import pwd
 import re
-import shutil
 import signal
 import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from testbed.config import Layout, SlurmOptions
-from testbed.keeper import CGROUPS, clear_left_behind
+from testbed.folder import new_folder, prepare, start_keeper
+from testbed.keeper import CGROUPS
+from testbed.machine import PATH, SYSTEM_PATH, BoxError, plain_environment, wait_until, why_not
 
-# Not below /tmp: the name is known in advance, and root writes here.
-ROOT = Path("/run/mtljobs-testbed")
-# Debian keeps daemons where not every PATH looks.
-PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
-COMMANDS = ("munged", "slurmctld", "slurmd", "sbatch", "useradd", "userdel")
 FINAL_STATES = frozenset(
-    {"CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "TIMEOUT"}
+    {"CANCELLED", "COMPLETED", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT"}
 )
-
-
-class BoxError(Exception):
-    """The box cannot run here, or did not do what it was asked."""
-
-
-def why_not() -> str | None:
-    """Why no box can run on this machine; None if one can."""
-    if os.geteuid() != 0:
-        return "it needs root, for a Slurm with users of its own"
-    if missing := [name for name in COMMANDS if shutil.which(name, path=PATH) is None]:
-        return f"{', '.join(missing)} not found: run containers/testbed/install.sh"
-    return None
 
 
 @dataclass(frozen=True)
@@ -82,10 +61,10 @@ class SlurmBox:
             raise BoxError(f"No Slurm on this machine: {reason}.")
         if options.enforce_memory and not (CGROUPS / "release_agent").exists():
             raise BoxError(f"Memory is not enforced here: {CGROUPS} is no cgroup v1 hierarchy.")
-        layout = Layout.pick(options)
-        with _new_folder() as (folder, lock):
-            _prepare(folder, layout)
-            box = cls(folder, layout, _start_keeper(folder, lock, detached=detached))
+        layout = Layout.pick(options, detached=detached)
+        with new_folder() as (folder, lock):
+            prepare(folder, layout)
+            box = cls(folder, layout, start_keeper(folder, lock, layout))
         try:
             box._bring_up()
         except BaseException:
@@ -108,7 +87,7 @@ class SlurmBox:
             return
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             os.kill(int((self.folder / "keeper.pid").read_text()), signal.SIGTERM)
-            _wait_until(lambda: not self.folder.exists(), "the box to be gone", timeout_s=60)
+            wait_until(lambda: not self.folder.exists(), "the box to be gone", timeout_s=60)
 
     def __enter__(self) -> Self:
         return self
@@ -156,15 +135,18 @@ class SlurmBox:
             BoxError: It failed; holds what it wrote.
         """
         account = pwd.getpwnam(self.user if as_user else "root")
-        plain = {"HOME": str(self.home), "USER": self.user, "LOGNAME": self.user, "LANG": "C.UTF-8"}
-        inherited = plain if as_user else _plain_environment()
+        if as_user:
+            inherited = {"PATH": SYSTEM_PATH, "LANG": "C.UTF-8", "HOME": str(self.home)}
+            inherited |= {"USER": self.user, "LOGNAME": self.user}
+        else:
+            inherited = {**plain_environment(), "PATH": PATH}
         done = subprocess.run(
             command,
             user=account.pw_uid,
             group=account.pw_gid,
             extra_groups=[],
             cwd=cwd or (self.home if as_user else None),
-            env={**inherited, "PATH": PATH, **self.environment, **(env or {})},
+            env={**inherited, **self.environment, **(env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -184,25 +166,34 @@ class SlurmBox:
         return self.run(*command, as_user=as_user).stdout.strip()
 
     def describe(self, job: str) -> dict[str, str]:
-        """What slurmctld knows of a job, by its own words such as `JobState` and `Restarts`."""
+        """What slurmctld knows of a job, or of an element of an array such as "12_3".
+
+        By its own words, such as `JobState` and `Restarts`.
+        """
         text = self.run("scontrol", "show", "job", "--oneliner", job).stdout
         return dict(re.findall(r"(?:^|\s)([\w/:]+)=(\S*)", text))
 
     def wait_for(self, job: str, *states: str, timeout_s: float = 30) -> dict[str, str]:
         """What slurmctld knows of a job once it is in one of `states` (else any final one)."""
         wanted = states or FINAL_STATES
-        _wait_until(
-            lambda: self.describe(job)["JobState"] in wanted,
+        known: dict[str, str] = {}
+
+        def is_there() -> bool:
+            known.update(self.describe(job))
+            return known["JobState"] in wanted
+
+        wait_until(
+            is_there,
             f"job {job} to be {' or '.join(sorted(wanted))}",
             timeout_s=timeout_s,
-            otherwise=lambda: f"it is {self.describe(job)}",
+            otherwise=lambda: f"It is {known}.",
         )
-        return self.describe(job)
+        return known
 
     # -- what happens to a cluster
 
     def set_node(self, node: str, state: str) -> None:
-        """As an administrator: "down" ends its jobs with NODE_FAIL, "resume" ends that."""
+        """As an administrator: "down" ends its jobs with NODE_FAIL, or requeues them; "resume"."""
         reason = () if state == "resume" else ("reason=testbed",)
         self.run("scontrol", "update", f"nodename={node}", f"state={state}", *reason)
 
@@ -210,13 +201,13 @@ class SlurmBox:
         """End slurmctld, munged, or the slurmd of a node: `"n1"`, whose jobs go on."""
         pid = self._running()[daemon]
         os.kill(pid, number)
-        _wait_until(lambda: self._running().get(daemon) != pid, f"{daemon} to end", timeout_s=30)
+        wait_until(lambda: self._running().get(daemon) != pid, f"{daemon} to end", timeout_s=30)
 
     def revive(self, daemon: str) -> None:
         """Start a daemon that was ended."""
         with (self.folder / "requests").open("w") as requests:
             requests.write(f"{daemon}\n")
-        _wait_until(lambda: daemon in self._running(), f"{daemon} to start", timeout_s=10)
+        wait_until(lambda: daemon in self._running(), f"{daemon} to start", timeout_s=10)
         if daemon == "slurmctld":
             self._wait_for_controller()
 
@@ -235,10 +226,10 @@ class SlurmBox:
                 return False
             return not self.run("squeue", "--noheader").stdout
 
-        _wait_until(is_idle, "two idle nodes", timeout_s=timeout_s, otherwise=self.logs)
+        wait_until(is_idle, "two idle nodes", timeout_s=timeout_s, otherwise=self.logs)
 
     def clean(self) -> None:
-        """As it came up: every daemon runs, no job is left, both nodes are idle."""
+        """As it came up: every daemon runs, both nodes are idle, no job is left, and no file."""
         for daemon in ("munged", "slurmctld", *self.layout.nodes):
             if daemon not in self._running():
                 self.revive(daemon)
@@ -250,6 +241,7 @@ class SlurmBox:
             if "idle" not in self.run("sinfo", "-hN", f"--nodes={node}", "--format=%T").stdout:
                 self.run("scontrol", "update", f"nodename={node}", "state=resume", check=False)
         self.wait_until_idle()
+        self.run("find", self.home, "-mindepth", "1", "-delete")
 
     def logs(self, lines: int = 15) -> str:
         """The end of each daemon's log."""
@@ -264,12 +256,8 @@ class SlurmBox:
     # -- within
 
     def _bring_up(self) -> None:
-        _wait_until(
-            (self.folder / "keeper.pid").exists,
-            "the keeper",
-            timeout_s=10,
-            otherwise=self.logs,
-        )
+        is_kept = (self.folder / "keeper.pid").exists
+        wait_until(is_kept, "the keeper", timeout_s=10, otherwise=self.logs)
         for daemon in ("munged", "slurmctld", *self.layout.nodes):
             self.revive(daemon)
         self.wait_until_idle()
@@ -284,75 +272,4 @@ class SlurmBox:
         def answers() -> bool:
             return self.run("scontrol", "ping", check=False).returncode == 0
 
-        _wait_until(answers, "slurmctld", timeout_s=20, otherwise=self.logs)
-
-
-@contextlib.contextmanager
-def _new_folder() -> Iterator[tuple[Path, int]]:
-    """An empty folder and its lock, which is held while the folder is in use."""
-    ROOT.mkdir(mode=0o755, exist_ok=True)
-    with (ROOT / "lock").open("a") as starting:
-        fcntl.flock(starting, fcntl.LOCK_EX)
-        clear_left_behind(ROOT)
-        folder = Path(tempfile.mkdtemp(dir=ROOT))
-        lock = (folder / "lock").open("a")
-        fcntl.flock(lock, fcntl.LOCK_EX)
-    with lock:
-        yield folder, lock.fileno()
-
-
-def _prepare(folder: Path, layout: Layout) -> None:
-    folder.chmod(0o755)  # the user must reach munge's socket, slurm.conf and its home
-    layout.write(folder)
-    for name in ("log", "state", "munge", "home", *(f"spool/{node}" for node in layout.nodes)):
-        (folder / name).mkdir(parents=True)
-    os.mkfifo(folder / "requests", 0o600)
-    command = ["useradd", "--no-create-home", "--home-dir", folder / "home", "--shell", "/bin/bash"]
-    for _ in range(50):
-        # Another box may change the list of users now: then it is locked.
-        if subprocess.run([*command, layout.user], check=False, env={"PATH": PATH}).returncode == 0:
-            break
-        time.sleep(0.1)
-    else:
-        raise BoxError(f"useradd {layout.user} failed.")
-    shutil.chown(folder / "home", layout.user, layout.user)
-    key = folder / "munge" / "key"
-    key.touch(mode=0o600)
-    key.write_bytes(os.urandom(64))
-    for path in (key.parent, key):
-        shutil.chown(path, "munge", "munge")
-
-
-def _start_keeper(folder: Path, lock: int, *, detached: bool) -> subprocess.Popen[bytes]:
-    script = Path(__file__).with_name("keeper.py")
-    owner: list[str] = [] if detached else [str(os.getpid())]
-    with (folder / "log" / "keeper").open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, "-I", str(script), str(folder), *owner],
-            env={**_plain_environment(), "PATH": PATH},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=[lock],
-            start_new_session=True,
-        )
-
-
-def _plain_environment() -> dict[str, str]:
-    """This process's, less what a job or another cluster has left there."""
-    foreign = ("SLURM_", "SBATCH_", "SQUEUE_", "SRUN_", "SINFO_", "SACCT_", "SCANCEL_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-
-
-def _wait_until(
-    holds: Callable[[], bool],
-    what: str,
-    *,
-    timeout_s: float,
-    otherwise: Callable[[], str] = str,
-) -> None:
-    end = time.monotonic() + timeout_s
-    while not holds():
-        if time.monotonic() > end:
-            raise BoxError(f"Waited {timeout_s:g} s for {what}. {otherwise()}".rstrip())
-        time.sleep(0.1)
+        wait_until(answers, "slurmctld", timeout_s=20, otherwise=self.logs)

@@ -10,6 +10,7 @@ from mtljobs.ledger import attempts
 from mtljobs.ledger.paths import RunFolder, Workspace, create_folder, result_folder
 from mtljobs.ledger.records import make_record, write_record
 from mtljobs.plan.frozen import read_newest
+from testbed.image import base_root, build_image
 
 GRID = """
 [[experiment]]
@@ -103,3 +104,10 @@ def attempt(run, shards):
         return started
 
     return begin
+
+
+@pytest.fixture(scope="session")
+def image(apptainer) -> Path:
+    """An image with Python, made of this machine's release of Debian."""
+    definition = Path(__file__).with_name("host.def")
+    return build_image(definition, arguments={"ROOT": str(base_root())})
