@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -76,6 +77,12 @@ class Study:
             text = text.replace(old, new)
         self.grid.write_text(text)
 
+    def profile(self, **fields: object) -> Path:
+        """A file of a profile with these fields."""
+        path = self.folder / "profile.toml"
+        path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in fields.items()))
+        return path
+
     def mtljobs(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
         """What a command of ours prints; it ends with one of `codes`."""
         command = [sys.executable, "-m", "mtljobs", *arguments]
@@ -83,7 +90,9 @@ class Study:
         done = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
         )
-        assert done.returncode in codes, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        assert done.returncode in codes, (
+            f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        )
         return done.stdout
 
     def submit(self, *arguments: str) -> str:
@@ -107,9 +116,13 @@ class Study:
         def is_so() -> bool:
             state = self.shard(stage)
             last = state.last
-            return state.state == "running" and last is not None and any(
-                path.is_file() and path.stat().st_mtime > last.started
-                for path in scratch.glob("*")
+            return (
+                state.state == "running"
+                and last is not None
+                and any(
+                    path.is_file() and path.stat().st_mtime > last.started
+                    for path in scratch.glob("*")
+                )
             )
 
         _wait_until(is_so, f"a checkpoint of {shard.name}", timeout_s=60)
@@ -133,10 +146,19 @@ class Study:
         """Wait until the run is complete, by itself but for so many `mtljobs resume`."""
         assert self.slurm is not None
         for _ in range(resumes):
-            self._wait_until_empty()
+            self.wait_until_empty()
             self.mtljobs("resume")
-        self._wait_until_empty()
+        self.wait_until_empty()
         assert self.state.is_complete, self.mtljobs("status", "--once", codes=(0, 1, 3))
+
+    def wait_until_empty(self) -> None:
+        """Until Slurm has nothing left to do."""
+
+        def is_empty() -> bool:
+            self._skip_delays()
+            return not self.slurm.run("squeue", "--noheader").stdout
+
+        _wait_until(is_empty, "an empty queue", timeout_s=240)
 
     def store(self) -> dict[str, str]:
         """SHA-256 of every file of the store, by name."""
@@ -145,13 +167,6 @@ class Study:
             for path in sorted(self.run.store.rglob("*"))
             if path.is_file()
         }
-
-    def _wait_until_empty(self) -> None:
-        def is_empty() -> bool:
-            self._skip_delays()
-            return not self.slurm.run("squeue", "--noheader").stdout
-
-        _wait_until(is_empty, "an empty queue", timeout_s=240)
 
     def _skip_delays(self) -> None:
         """A requeued job waits for its credential to expire; nobody here wants to."""
