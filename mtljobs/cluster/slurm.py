@@ -20,6 +20,7 @@ from submitit.core.utils import FailedJobError
 from mtljobs import worker
 from mtljobs.cluster.local import sole_driver
 from mtljobs.cluster.marker import Marker, new_submission
+from mtljobs.cluster.profiles import run_profile
 from mtljobs.cluster.queue import clean_environment, find_jobs, read_max_array_size
 from mtljobs.cluster.states import RunState, read_states
 from mtljobs.contracts import Shard
@@ -100,8 +101,9 @@ def _submit_array(state: RunState, shards: Sequence[Shard], *, after: Collection
         round=0,
     )
     marker.write(folder)
-    # In the place of the batch shell: what Slurm signals and waits for is the worker itself.
-    executor = submitit.SlurmExecutor(folder=folder, python=f"exec {shlex.quote(sys.executable)}")
+    # In the place of the batch shell: what Slurm signals and waits for is the supervisor itself.
+    supervisor = f"exec {shlex.quote(sys.executable)} -m mtljobs.cluster.supervisor"
+    executor = submitit.SlurmExecutor(folder=folder, python=supervisor)
     executor.update_parameters(**_parameters(state, shards), dependency=_afterany(after))
     lines = {shard.name: line for line, shard in enumerate(state.plan.shards)}
     indices = [lines[name] for name in names]
@@ -131,8 +133,13 @@ def _parameters(state: RunState, shards: Sequence[Shard]) -> dict[str, Any]:
         "array_parallelism": len(shards),
         "stderr_to_stdout": True,
         "use_srun": False,
-        "setup": [f"export {name}={value}" for name, value in threads.items()],
-        "additional_parameters": {"requeue": True},
+        # A notice that comes before the supervisor listens shall not end the script.
+        "setup": ["trap '' USR2", *(f"export {name}={value}" for name, value in threads.items())],
+        "additional_parameters": {
+            "requeue": True,
+            "signal": f"B:USR2@{run_profile(state.run).notice_s}",
+            "open-mode": "append",
+        },
     }
 
 

@@ -25,6 +25,9 @@ Outcome = Literal[
 ]  # fmt: skip
 """How an attempt says, or its host says for it, that it ended."""
 
+COUNTS_ALWAYS: frozenset[str] = frozenset({"done", "duplicate", "waiting"})
+"""What a worker says and no host can know better: its word counts, whatever came after it."""
+
 State = Outcome | Literal["running", "vanished"]
 """What an attempt is now; *vanished*: no sign of life, and nobody wrote an end."""
 
@@ -83,6 +86,7 @@ class AttemptState:
         device: What computed; empty where unknown.
         exit_code: As its host saw it; None where no host said.
         signal: That ended it, as its host saw it.
+        outcome: How its worker says that it ended; None where it could not, or has not yet.
     """
 
     shard: str
@@ -95,6 +99,7 @@ class AttemptState:
     device: str
     exit_code: int | None
     signal: int | None
+    outcome: Outcome | None = None
 
 
 def begin(folder: Path, shard: str, *, device: str) -> Attempt:
@@ -123,12 +128,19 @@ def report_from_host(
     exit_code: int | None,
     signal: int | None,
     cause: Outcome | None,
+    detail: str = "",
 ) -> None:
-    """Say what the host saw of an attempt that is over: an exit code, or the signal that ended it.
+    """Say what the host saw of an attempt: an exit code, or the signal that ended it, and why.
 
-    A cause that the host knows counts where the worker could not write its own end.
+    May be said again when more is known.
+
+    Args:
+        cause: What the host knows of the end: that the job was preempted, say, which counts more
+            than the error that a worker met when its image was taken away. It yields to an end in
+            `COUNTS_ALWAYS`. None: the worker's own word stands.
+        detail: In the place of the worker's, where it is not empty.
     """
-    values = {"exit_code": exit_code, "signal": signal, "cause": cause}
+    values = {"exit_code": exit_code, "signal": signal, "cause": cause, "detail": detail}
     replace_file(folder / f"{shard}.{number}.host.json", to_json(values))
 
 
@@ -142,10 +154,15 @@ def read_attempts(folder: Path) -> dict[str, list[AttemptState]]:
     return states
 
 
+def read_shard(folder: Path, shard: str) -> list[AttemptState]:
+    """The attempts at one shard, in the order of their numbers."""
+    states = (_read(folder, name, number) for name, number in _list(folder) if name == shard)
+    return [state for state in states if state is not None]
+
+
 def is_running(folder: Path, shard: str) -> bool:
     """Whether an attempt at the shard is alive as far as anybody can tell."""
-    states = (_read(folder, name, number) for name, number in _list(folder) if name == shard)
-    return any(state is not None and state.state == "running" for state in states)
+    return any(attempt.state == "running" for attempt in read_shard(folder, shard))
 
 
 def _list(folder: Path) -> list[tuple[str, int]]:
@@ -163,20 +180,23 @@ def _read(folder: Path, shard: str, number: int) -> AttemptState | None:
     worker = _read_values(path)
     host = _read_values(folder / f"{shard}.{number}.host.json")
     process = ProcessIdentity.from_json(worker.get("process"))
-    state: State | None = _known(worker.get("outcome")) or _known(host.get("cause"))
+    outcome, cause = _known(worker.get("outcome")), _known(host.get("cause"))
+    counts = outcome in COUNTS_ALWAYS
+    state: State | None = outcome if counts else cause or outcome
     if state is None:
         state = "vanished" if host or is_over(process, last_sign=last_sign) else "running"
     return AttemptState(
         shard=shard,
         number=number,
         state=state,
-        detail=worker.get("detail", ""),
+        detail=(not counts and host.get("detail")) or worker.get("detail", ""),
         started=worker.get("started", last_sign),
         last_sign=worker.get("ended", last_sign),
         process=process,
         device=worker.get("device", ""),
         exit_code=host.get("exit_code"),
         signal=host.get("signal"),
+        outcome=outcome,
     )
 
 
