@@ -21,13 +21,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from jaxtyping import Bool, Float, Int, Integer
     from torch import Tensor, nn
 
-Sample = Mapping[str, np.ndarray]
+Sample = Mapping[str, "np.ndarray"]
 """One image with its targets: key "image" and a key per task, shapes as above."""
 
 Batch = Mapping[str, "Tensor"]

@@ -35,6 +35,10 @@ class GridError(UserError):
     """A grid file, or a choice in it, cannot be what the user meant."""
 
 
+class ProfileError(UserError):
+    """A profile of a cluster cannot be what the user meant."""
+
+
 class StaleSlotError(UserError):
     """A slot of the run holds results of other settings; nothing in a store is overwritten."""
 

@@ -30,6 +30,7 @@ from mtljobs.ledger.paths import (
     Workspace,
     claim_folder,
     create_folder,
+    log_file,
     result_folder,
     scratch_folder,
 )
@@ -41,6 +42,9 @@ from mtljobs.stages.work import Work
 
 HEARTBEAT_S = 60.0
 LOGGED_EVERY_S = 5.0
+IMAGE_VARIABLE = "MTLJOBS_IMAGE_DIGEST"
+"""Tells a worker the SHA-256 of the container image that it runs in."""
+
 COMPUTING_PACKAGES = (
     "mtljobs", "numcodecs", "numpy", "pillow", "scikit-image", "scipy", "torch", "torch-pruning",
     "torchvision", "zarr",
@@ -82,7 +86,8 @@ def execute(plan_path: Path, index: int, *, shown: Progress | None = None) -> st
     run = RunFolder(plan_path.parent.parent)
     os.environ.update(thread_environment(shard))
     stop = StopSignal()
-    attempt = attempts.begin(run.attempts, shard.name, device=device_name())
+    image = os.environ.get(IMAGE_VARIABLE, "")
+    attempt = attempts.begin(run.attempts, shard.name, device=device_name(), image=image)
     session = _Session(plan, shard, run, attempt, stop, shown)
     with stop.installed(), _logging_to(log_file(run, shard.name, attempt.number)):
         _log.info("attempt %d of %s on %s", attempt.number, shard.name, attempt.device)
@@ -112,11 +117,6 @@ def _end(attempt: attempts.Attempt, outcome: attempts.Outcome, detail: str) -> N
         attempt.end(outcome, detail)
     except OSError:
         _log.exception("the end of the attempt could not be written")
-
-
-def log_file(run: RunFolder, shard: str, attempt: int) -> Path:
-    """Where an attempt logs."""
-    return run.logs / f"{shard}.{attempt}.log"
 
 
 KEEP_MEMORY = {

@@ -1,11 +1,12 @@
 """The commands of `mtljobs`.
 
-Exit codes: 0 complete, 1 failed shards, 2 usage, 3 incomplete. What reads arrays or draws figures
-is imported where it is used: xarray and matplotlib take a second, and `plan` needs neither.
+Exit codes: 0 complete, 1 failed shards, 2 usage, 3 incomplete. Each command imports what it calls
+when it is called: all of it together takes two seconds, and `--help` needs none of it.
 """
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Annotated
 
@@ -13,17 +14,10 @@ import typer
 
 from mtljobs import __version__
 from mtljobs.cli.comparing import compare_engines
+from mtljobs.cli.console import make_console, print_json
 from mtljobs.cli.data import data_app
-from mtljobs.cli.following import (
-    INCOMPLETE,
-    LOOK_S,
-    exit_code,
-    follow,
-    print_state,
-    queue,
-    wait_for,
-    work_on,
-)
+from mtljobs.cli.doctoring import doctor, init
+from mtljobs.cli.image import image_app
 from mtljobs.cli.options import (
     DetachOption,
     ExecutorOption,
@@ -36,23 +30,10 @@ from mtljobs.cli.options import (
     WorkspaceOption,
     parse_only,
 )
-from mtljobs.cli.show import (
-    make_console,
-    print_json,
-    print_runs,
-    progress_bar,
-    run_values,
-    state_values,
-)
-from mtljobs.cli.show_plan import plan_values, print_plan
-from mtljobs.cluster.local import cancel_run
-from mtljobs.cluster.queue import cancel_jobs
-from mtljobs.cluster.runs import find_run, list_runs, propose, run_workspace
-from mtljobs.cluster.states import find_log, find_shard, read_states
-from mtljobs.cluster.submission import choose_executor, count_slots, freeze, require_compute
 from mtljobs.errors import MtljobsError, full_disk_advice
 from mtljobs.ledger.paths import open_workspace
-from mtljobs.worker import execute
+
+INCOMPLETE = 3
 
 app = typer.Typer(
     name="mtljobs",
@@ -69,12 +50,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(data_app, name="data")
+app.add_typer(image_app, name="image")
 console = make_console()
 errors = make_console(stderr=True)
 
 
 def main() -> None:
     """Run the command line; an error that was raised on purpose is one paragraph."""
+    # What a command reads lives until it ends: to look for what died among it doubles the time.
+    gc.set_threshold(100_000)
     try:
         app()
     except MtljobsError as error:
@@ -106,6 +90,9 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Show what submitting a grid would compute; writes nothing."""
+    from mtljobs.cli.show_plan import plan_values, print_plan
+    from mtljobs.cluster.proposal import propose
+
     proposal = propose(
         grid, workspace=open_workspace(workspace), run_name=run, wanted=parse_only(only)
     )
@@ -130,6 +117,10 @@ def submit(
     On this machine, Ctrl-C stops the shards after a checkpoint, and `mtljobs resume` goes on. On
     Slurm the command returns at once: 0 means queued, and `mtljobs wait` says how it ended.
     """
+    from mtljobs.cli.following import queue, work_on
+    from mtljobs.cluster.proposal import propose
+    from mtljobs.cluster.submission import choose_executor, freeze
+
     proposal = propose(
         grid, workspace=open_workspace(workspace), run_name=run, wanted=parse_only(only)
     )
@@ -150,6 +141,10 @@ def resume(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Go on with a run that was stopped; failed and killed shards are tried again."""
+    from mtljobs.cli.following import queue, work_on
+    from mtljobs.cluster.runs import find_run
+    from mtljobs.cluster.submission import choose_executor
+
     found = find_run(run, open_workspace(workspace))
     if choose_executor(executor) == "slurm":
         queue(console, found, retry_failed=True)
@@ -168,6 +163,11 @@ def status(
 
     On a terminal the table stays and follows the run while something runs; Ctrl-C leaves it.
     """
+    from mtljobs.cli.following import LOOK_S, exit_code, follow, print_state
+    from mtljobs.cli.show import state_values
+    from mtljobs.cluster.runs import find_run
+    from mtljobs.cluster.states import count_slots, read_states
+
     found = find_run(run, open_workspace(workspace))
     state = read_states(found)
     if as_json:
@@ -188,6 +188,9 @@ def wait(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Wait until a run is complete, or nothing works on it any more."""
+    from mtljobs.cli.following import exit_code, wait_for
+    from mtljobs.cluster.runs import find_run
+
     found = find_run(run, open_workspace(workspace))
     raise typer.Exit(exit_code(wait_for(console, found, timeout_s=timeout_s)))
 
@@ -195,6 +198,10 @@ def wait(
 @app.command("list")
 def show_runs(workspace: WorkspaceOption = None, as_json: JsonOption = False) -> None:
     """List the runs of the workspace."""
+    from mtljobs.cli.show import print_runs, run_values
+    from mtljobs.cluster.runs import list_runs
+    from mtljobs.cluster.states import read_states
+
     place = open_workspace(workspace)
     states = []
     for run in list_runs(place):
@@ -211,6 +218,10 @@ def show_runs(workspace: WorkspaceOption = None, as_json: JsonOption = False) ->
 @app.command()
 def cancel(run: RunArgument = None, workspace: WorkspaceOption = None) -> None:
     """Stop a run, here and on Slurm: its shards write a checkpoint and end; `resume` goes on."""
+    from mtljobs.cluster.local import cancel_run
+    from mtljobs.cluster.queue import cancel_jobs
+    from mtljobs.cluster.runs import find_run
+
     found = find_run(run, open_workspace(workspace))
     jobs = cancel_jobs(found)
     if jobs:
@@ -236,6 +247,9 @@ def logs(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Print what a shard's attempt wrote to its log."""
+    from mtljobs.cluster.runs import find_run
+    from mtljobs.cluster.states import find_log, read_states
+
     state = read_states(find_run(run, open_workspace(workspace)))
     found = find_log(state, shard, attempt)
     print(found.read_text(encoding="utf-8"), end="")
@@ -248,6 +262,12 @@ def run_one(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Run one shard here, in this process, for a debugger."""
+    from mtljobs.cli.console import progress_bar
+    from mtljobs.cluster.runs import find_run
+    from mtljobs.cluster.states import find_shard, read_states
+    from mtljobs.cluster.submission import require_compute
+    from mtljobs.worker import execute
+
     state = read_states(find_run(run, open_workspace(workspace)))
     require_compute()
     name = find_shard(state, shard)
@@ -267,8 +287,9 @@ def reduce(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Move what is finished into the store and write the tables."""
-    from mtljobs.results import markdown  # noqa: PLC0415
-    from mtljobs.stages.reduce import reduce_run  # noqa: PLC0415
+    from mtljobs.cluster.runs import find_run, run_workspace
+    from mtljobs.results import markdown
+    from mtljobs.stages.reduce import reduce_run
 
     found = find_run(run, open_workspace(workspace))
     reduce_run(found, run_workspace(found), allow_partial=allow_partial)
@@ -278,9 +299,12 @@ def reduce(
 @app.command()
 def report(run: RunArgument = None, workspace: WorkspaceOption = None) -> None:
     """Write the page of figures and tables of a run."""
-    from mtljobs.report import write_report  # noqa: PLC0415
+    from mtljobs.cluster.runs import find_run
+    from mtljobs.report import write_report
 
     console.print(str(write_report(find_run(run, open_workspace(workspace)))))
 
 
 app.command()(compare_engines)
+app.command()(init)
+app.command()(doctor)

@@ -7,14 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from mtljobs.cli.console import make_console, make_table, print_json, progress_bar
 from mtljobs.cli.options import JsonOption, RunArgument, WorkspaceOption
-from mtljobs.cli.show import make_console, make_table, print_json, progress_bar
-from mtljobs.cluster.networks import find_finished
-from mtljobs.cluster.runs import find_run, run_workspace
-from mtljobs.cluster.submission import require_compute
 from mtljobs.ledger.paths import open_workspace
-from mtljobs.settings.base import load
-from mtljobs.worker import thread_environment
 
 UNEXPLAINED = 1
 
@@ -62,6 +57,12 @@ def compare_engines(
     max-pooling differ, which rounding decides where areas of one grey tie; or does float64 bring
     both together? Exit code 1 if neither.
     """
+    from mtljobs.cluster.networks import find_finished
+    from mtljobs.cluster.runs import find_run, run_workspace
+    from mtljobs.cluster.submission import require_compute
+    from mtljobs.settings.base import load
+    from mtljobs.worker import thread_environment
+
     found = find_run(run, open_workspace(workspace))
     plan, cell = find_finished(found, experiment=experiment, sparsity=sparsity, seed=seed)
     require_compute()

@@ -12,15 +12,11 @@ from typing import Annotated
 
 import typer
 
+from mtljobs.cli.console import make_console, print_json, progress_bar
 from mtljobs.cli.options import JsonOption, WorkspaceOption
-from mtljobs.cli.show import make_console, print_json, progress_bar
 from mtljobs.contracts import DatasetInfo
 from mtljobs.errors import UserError
 from mtljobs.ledger.paths import Workspace, open_workspace
-from mtljobs.plan.datasets import info_path, prepared_as, write_info
-from mtljobs.settings.base import load
-from mtljobs.settings.data import PUBLISHED
-from mtljobs.settings.sizes import parse_size
 
 data_app = typer.Typer(help="Data sets that a grid may use.", no_args_is_help=True)
 console = make_console()
@@ -77,6 +73,10 @@ def prepare(
     Images of nyuv2 and cityscapes are resized and packed into the workspace; those that a TOML
     describes stay where they are. Stopped and started again, it goes on where it was.
     """
+    from mtljobs.plan.datasets import write_info
+    from mtljobs.settings.base import load
+    from mtljobs.settings.data import PUBLISHED
+
     place = open_workspace(workspace)
     published = {"--id": dataset_id, "--layout": layout, "--size": size, "--validation": validation}
     if what not in PUBLISHED:
@@ -108,6 +108,8 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Say all that is wrong with a folder of images, file by file; writes nothing."""
+    from mtljobs.settings.base import load
+
     found = []
     with progress_bar(errors) as shown:
         for problem in load("mtljobs.data.checking:check")(
@@ -140,12 +142,16 @@ def show(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Draw an image with its targets, as a network sees them."""
+    from mtljobs.settings.base import load
+
     place = open_workspace(workspace)
     load("mtljobs.data.drawing:show")(what, image, workspace=place, root=root, output=output)
     console.print(f"wrote {output}")
 
 
 def _parse_size(text: str) -> tuple[int, int]:
+    from mtljobs.settings.sizes import parse_size
+
     try:
         return parse_size(text)
     except ValueError as error:
@@ -160,6 +166,8 @@ def _refuse_options(what: str, given: Mapping[str, object]) -> None:
     Raises:
         UserError: One was given, or WHAT is neither a published set nor a file.
     """
+    from mtljobs.settings.data import PUBLISHED
+
     if not Path(what).is_file():
         raise UserError(
             f"{what!r} is neither {' nor '.join(PUBLISHED)}, nor a TOML file that describes images."
@@ -172,6 +180,9 @@ def _refuse_options(what: str, given: Mapping[str, object]) -> None:
 
 
 def _print_prepared(info: DatasetInfo, workspace: Workspace, *, as_json: bool) -> None:
+    from mtljobs.plan.datasets import info_path, prepared_as
+    from mtljobs.settings.sizes import parse_size
+
     path = info_path(workspace, info.id)
     counts = {split: len(ids) for split, ids in info.splits.items()}
     sizes = list(info.description.get("sizes", ()))

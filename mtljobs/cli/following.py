@@ -12,11 +12,9 @@ from rich.console import Console
 from rich.live import Live
 
 from mtljobs.cli.show import LogLines, print_results, render_state
-from mtljobs.cluster.local import LocalDriver, Watcher, is_driven, start_detached
 from mtljobs.cluster.queue import find_jobs
-from mtljobs.cluster.slurm import submit_run
-from mtljobs.cluster.states import RunState, read_states
-from mtljobs.cluster.submission import count_slots
+from mtljobs.cluster.runs import is_driven
+from mtljobs.cluster.states import RunState, Watcher, count_slots, read_states
 from mtljobs.errors import UserError
 from mtljobs.ledger.paths import RunFolder
 
@@ -27,6 +25,8 @@ QUEUE_LOOK_S = 10.0
 
 def queue(console: Console, run: RunFolder, *, retry_failed: bool) -> None:
     """Hand a run to Slurm."""
+    from mtljobs.cluster.slurm import submit_run
+
     jobs = submit_run(run, retry_failed=retry_failed)
     console.print(
         f"queued {run.name} as Slurm jobs {', '.join(jobs)}; follow it with `mtljobs status` or "
@@ -40,6 +40,8 @@ def work_on(
     console: Console, run: RunFolder, *, detach: bool, cpus: int | None, retry_failed: bool
 ) -> None:
     """Drive a run on this machine to its end, and print what came out."""
+    from mtljobs.cluster.local import LocalDriver, start_detached
+
     if detach:
         arguments = [argument for argument in sys.argv[1:] if argument != "--detach"]
         log = start_detached(run, arguments)
@@ -49,7 +51,7 @@ def work_on(
     with _watching(console, slots) as watch:
         state = LocalDriver(run, slots=slots, retry_failed=retry_failed, watch=watch).drive()
     if state.is_complete:
-        from mtljobs.report import write_report  # noqa: PLC0415
+        from mtljobs.report import write_report
 
         print_results(console, run, write_report(run))
     else:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from mtljobs.errors import UserError, nearest
-from mtljobs.plan.planning import CellFilter
+from mtljobs.plan.frozen import CellFilter
 
 GridOption = Annotated[
     str,

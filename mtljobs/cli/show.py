@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
-from rich.progress import MofNCompleteColumn, Progress
 from rich.progress_bar import ProgressBar
-from rich.table import Column, Table
 from rich.text import Text
 
+from mtljobs.cli.console import make_table
 from mtljobs.cluster.states import FAILED, RunState, ShardState
-from mtljobs.ledger.paths import RunFolder
+from mtljobs.ledger.paths import RunFolder, log_file
 from mtljobs.plan.frozen import read_newest
-from mtljobs.worker import log_file
 
 SHOWN_FAILURES = 5
-
-
-def make_console(*, stderr: bool = False) -> Console:
-    """A console that prints text as it is: names and paths are no markup.
-
-    On a terminal lines are broken between words, elsewhere not at all: a log is searched.
-    """
-    console = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
-    console.soft_wrap = not console.is_terminal
-    return console
-
-
-def print_json(values: Any) -> None:
-    """One JSON value on standard output."""
-    print(json.dumps(values, indent=1))
 
 
 def state_values(state: RunState, slots: int) -> dict[str, Any]:
@@ -116,7 +97,7 @@ def print_runs(console: Console, folder: Path, states: Sequence[RunState]) -> No
 
 def print_results(console: Console, run: RunFolder, page: Path) -> None:
     """The averaged AOC table, where things lie, and how to open them."""
-    from mtljobs.results import markdown  # noqa: PLC0415 (as in `app`)
+    from mtljobs.results import markdown
 
     console.print(markdown(run), soft_wrap=True)
     lines = (
@@ -133,17 +114,6 @@ def print_results(console: Console, run: RunFolder, page: Path) -> None:
     console.print("\n".join(lines), soft_wrap=True)
 
 
-@contextmanager
-def progress_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
-    """A progress bar for work in the foreground; nothing where no terminal could redraw it."""
-    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("starting", total=None)
-        yield lambda done, total, what: bar.update(
-            task, completed=done, total=total, description=what
-        )
-
-
 def _example(run: RunFolder) -> tuple[str, str]:
     """Two lines that slice the run's first experiment and task."""
     plan = read_newest(run)
@@ -155,11 +125,6 @@ def _example(run: RunFolder) -> tuple[str, str]:
         f"    curves = run[{node!r}].irof.sel(seed={layout.seeds[0]})",
         f"    print(aoc(run)[{node!r}].mean(('image', 'group')))",
     )
-
-
-def make_table(*columns: str) -> Table:
-    """A table without lines that breaks long names where it must, and never shortens them."""
-    return Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False)
 
 
 def _shard_values(shard: ShardState) -> dict[str, Any]:

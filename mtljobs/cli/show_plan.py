@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from mtljobs.cli.show import make_table
-from mtljobs.cluster.runs import Proposal
+from mtljobs.cli.console import make_table
+from mtljobs.cluster.proposal import Proposal
 from mtljobs.cluster.states import STAGE_ORDER
 from mtljobs.plan.networks import NAME_DIGITS
+
+SHOWN_SEEDS = 8
+"""More seeds than these are counted: a table of all networks would be for nobody's eyes."""
 
 
 def plan_values(proposal: Proposal) -> dict[str, Any]:
@@ -112,9 +115,17 @@ def _cells_table(proposal: Proposal, experiment: str) -> Table:
     """The cells of an experiment: a row per sparsity, a column per seed; state and network."""
     cells = {cell.slot: cell for cell in proposal.plan.cells if cell.experiment == experiment}
     states = _states(proposal)
+    sparsities = sorted({sparsity for _, sparsity, _ in cells})
     seeds = sorted({seed for _, _, seed in cells})
+    if len(seeds) > SHOWN_SEEDS:
+        table = make_table("  sparsity", "cells")
+        for sparsity in sparsities:
+            counts = Counter(states[slot] for slot in cells if slot[1] == sparsity)
+            words = ", ".join(f"{count} {state}" for state, count in counts.items())
+            table.add_row(f"  {sparsity:g}", words)
+        return table
     table = make_table("  sparsity", *(f"seed {seed}: network" for seed in seeds))
-    for sparsity in sorted({sparsity for _, sparsity, _ in cells}):
+    for sparsity in sparsities:
         slots = [(experiment, sparsity, seed) for seed in seeds]
         row = [
             f"{states[slot]} {cells[slot].network[:NAME_DIGITS]}" if slot in cells else ""
@@ -132,11 +143,29 @@ def _counts_table(proposal: Proposal) -> Table:
         table.add_row(
             name,
             " ".join(f"{value:g}" for value in sorted({cell.sparsity for cell in cells})),
-            " ".join(str(value) for value in sorted({cell.seed for cell in cells})),
+            _in_ranges(sorted({cell.seed for cell in cells})),
             str(len(cells)),
             *(str(sum(cell.experiment == name for cell in part)) for part in parts),
         )
     return table
+
+
+def _in_ranges(numbers: Sequence[int]) -> str:
+    """Sorted numbers, three and more in a row by the first and the last.
+
+    Example:
+        >>> _in_ranges([0, 1, 2, 3, 7, 9, 10])
+        '0-3 7 9 10'
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return " ".join(
+        f"{run[0]}-{run[-1]}" if len(run) > 2 else " ".join(map(str, run)) for run in runs
+    )
 
 
 def _shards_table(proposal: Proposal) -> Table:

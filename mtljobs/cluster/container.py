@@ -24,13 +24,10 @@ from mtljobs.errors import UserError
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.plan.frozen import Plan
 from mtljobs.settings.profile import Profile
-from mtljobs.worker import thread_environment
+from mtljobs.worker import IMAGE_VARIABLE, thread_environment
 
 IMAGE_PYTHON = "/opt/mtljobs/venv/bin/python"
 """The interpreter of an image that holds the environment, too (`STACK=full`)."""
-
-DIGEST_VARIABLE = "MTLJOBS_IMAGE_DIGEST"
-"""Tells the worker which image it runs in; goes into its attempt."""
 
 FOR_CONTAINERS = ("APPTAINERENV_", "SINGULARITYENV_")
 FORWARDED_PREFIXES = ("SLURM_", "SUBMITIT_", "MTLJOBS_")
@@ -134,11 +131,8 @@ def worker_container(
     Raises:
         UserError: The profile names an environment that cannot be bound into an image.
     """
-    python, binds = IMAGE_PYTHON, [*run_binds(run, plan), *(Bind(Path(p)) for p in profile.binds)]
-    if profile.environment is not None:
-        host_python = Path(profile.environment) / "bin" / "python"
-        python = str(host_python)
-        binds += environment_binds(host_python)
+    python, binds = interpreter(profile.environment)
+    binds += [*run_binds(run, plan), *(Bind(Path(folder)) for folder in profile.binds)]
     return Container(
         image=image,
         python=python,
@@ -146,7 +140,7 @@ def worker_container(
         binds=tuple(binds),
         gpu=gpu,
         options=profile.container_options,
-        variables={**thread_environment(shard), DIGEST_VARIABLE: digest},
+        variables={**thread_environment(shard), IMAGE_VARIABLE: digest},
     )
 
 
@@ -173,6 +167,21 @@ def run_binds(run: RunFolder, plan: Plan) -> list[Bind]:
     places = [*plan.resources["data"].values(), *plan.resources["weights"].values()]
     # The workspace holds the run with its plans and submissions, and what runs share.
     return [Bind(run.root.parent, writable=True), *(Bind(Path(place)) for place in places)]
+
+
+def interpreter(environment: str | None) -> tuple[str, list[Bind]]:
+    """The Python that a worker runs, as a path inside the container, and the binds that it needs.
+
+    Args:
+        environment: As in a profile.
+
+    Raises:
+        UserError: There is no environment, or it holds no mtljobs.
+    """
+    if environment is None:
+        return IMAGE_PYTHON, []
+    python = Path(environment).absolute() / "bin" / "python"
+    return str(python), environment_binds(python)
 
 
 _ASK = """

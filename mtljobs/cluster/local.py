@@ -15,8 +15,8 @@ from pathlib import Path
 import submitit
 
 from mtljobs import worker
-from mtljobs.cluster.runs import run_workspace
-from mtljobs.cluster.states import STAGE_ORDER, RunState, ShardState, read_states
+from mtljobs.cluster.runs import is_driven, run_workspace
+from mtljobs.cluster.states import STAGE_ORDER, RunState, ShardState, Watcher, read_states
 from mtljobs.contracts import Shard
 from mtljobs.errors import DrivenAlreadyError, MtljobsError, UserError
 from mtljobs.ledger import claims
@@ -24,9 +24,6 @@ from mtljobs.ledger.commit import sweep_run, sweep_shared
 from mtljobs.ledger.paths import RunFolder, claim_folder, create_folder
 
 POLL_S = 0.25
-
-Watcher = Callable[[RunState], None]
-"""Shown the state of the run whenever the driver looked."""
 
 
 @dataclass
@@ -224,11 +221,6 @@ def _require_attempt(shard: ShardState, job: _Job) -> None:
             f"the worker of {shard.shard.name} ended before it wrote its first record; its output "
             f"is in {job.submitted.paths.stdout}."
         )
-
-
-def is_driven(run: RunFolder) -> bool:
-    """Whether a driver of some machine works on the run."""
-    return claims.is_held(run.driving)
 
 
 def cancel_run(run: RunFolder) -> int:

@@ -1,62 +1,13 @@
-"""Which run a user means, and how a grid becomes one."""
+"""Which run a user means, and whether somebody works on it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from mtljobs.errors import UserError, nearest
+from mtljobs.ledger import claims
 from mtljobs.ledger.paths import WORKSPACE_VARIABLE, RunFolder, Workspace
-from mtljobs.plan.frozen import Plan, newest_plan, read_newest
-from mtljobs.plan.grids import find_grid, read_grid
-from mtljobs.plan.planning import CellFilter, Changes, compare_plans, everything, plan_grid
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What submitting a grid would do; nothing is written yet.
-
-    Attributes:
-        run: Where it would go.
-        plan: The grid's own cells and shards, laid out to fit the run.
-        previous: What the run has, or None.
-        changes: What would be new, kept, stale.
-    """
-
-    run: RunFolder
-    plan: Plan
-    previous: Plan | None
-    changes: Changes
-
-
-def propose(
-    grid_name: str,
-    *,
-    workspace: Workspace,
-    run_name: str | None = None,
-    wanted: CellFilter = everything,
-) -> Proposal:
-    """Read a grid and compare it with the run that it would go to.
-
-    Args:
-        run_name: Default: the grid file's name without `.toml`.
-
-    Raises:
-        GridError: The grid cannot be planned.
-    """
-    path = find_grid(grid_name)
-    grid = read_grid(path)
-    run = workspace.run(run_name or path.stem)
-    previous = read_newest(run)
-    plan = plan_grid(
-        grid,
-        name=grid_name,
-        folder=path.parent,
-        workspace=workspace,
-        previous=previous,
-        wanted=wanted,
-    )
-    return Proposal(run, plan, previous, compare_plans(previous, plan))
+from mtljobs.plan.frozen import newest_plan
 
 
 def list_runs(workspace: Workspace) -> list[RunFolder]:
@@ -96,6 +47,11 @@ def find_run(name: str | None, workspace: Workspace) -> RunFolder:
 def run_workspace(run: RunFolder) -> Workspace:
     """The workspace that a run lies in."""
     return Workspace(run.root.parent)
+
+
+def is_driven(run: RunFolder) -> bool:
+    """Whether a driver of some machine works on the run."""
+    return claims.is_held(run.driving)
 
 
 def _submitted_at(run: RunFolder) -> float:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -11,14 +12,19 @@ from statistics import fmean
 from mtljobs.cluster.runs import run_workspace
 from mtljobs.contracts import Shard
 from mtljobs.errors import UserError, nearest
-from mtljobs.ledger.attempts import AttemptState, read_attempts
-from mtljobs.ledger.paths import RunFolder
-from mtljobs.ledger.records import find_record
+from mtljobs.ledger.attempts import AttemptState, find_attempts
+from mtljobs.ledger.paths import RunFolder, log_file
+from mtljobs.ledger.records import find_done
 from mtljobs.plan.frozen import Plan, newest_plan, read_plan
-from mtljobs.worker import log_file
+
+Watcher = Callable[["RunState"], None]
+"""Shown the state of a run whenever somebody looked."""
 
 FAILED = frozenset({"failed", "vanished", "timed out", "out of memory", "node lost"})
 """Ends of an attempt after which a shard counts as failed until somebody resumes the run."""
+
+TIMED = 40
+"""Shards of a stage whose attempts tell how long one takes."""
 
 STAGE_ORDER = ("segment", "train", "prune", "evaluate", "explain", "reduce")
 """Trainings first: what hangs on them is long, and explanations can fill every core at the end."""
@@ -101,8 +107,8 @@ class RunState:
         return dict(sorted(counts.items(), key=lambda item: STAGE_ORDER.index(item[0])))
 
     def seconds_left(self, slots: int) -> float | None:
-        """A guess from the finished attempts of each stage; None before the first."""
-        known = {stage: fmean(times) for stage, times in self._durations().items()}
+        """A guess from finished attempts of each stage; None before the first."""
+        known = {stage: fmean(times) for stage, times in self.durations().items()}
         if not known:
             return None
         unknown = fmean(known.values())
@@ -113,14 +119,27 @@ class RunState:
         )
         return left / max(1, slots)
 
-    def _durations(self) -> dict[str, list[float]]:
-        durations: dict[str, list[float]] = {}
+    def durations(self) -> dict[str, list[float]]:
+        """Per stage, how long some of the attempts took that did it, in seconds."""
+        done: dict[str, list[ShardState]] = {}
         for state in self.shards.values():
-            for attempt in state.attempts:
-                if attempt.state == "done":
-                    seconds = attempt.last_sign - attempt.started
-                    durations.setdefault(state.shard.stage, []).append(seconds)
-        return durations
+            if state.state == "done":
+                done.setdefault(state.shard.stage, []).append(state)
+        return {
+            stage: times
+            for stage, states in done.items()
+            if (times := [seconds for state in _spread(states) for seconds in _durations(state)])
+        }
+
+
+def _spread(states: Sequence[ShardState]) -> Sequence[ShardState]:
+    """`TIMED` of them, spread evenly, as what takes equally long stands side by side in a plan."""
+    return states[:: -(-len(states) // TIMED)]
+
+
+def _durations(state: ShardState) -> list[float]:
+    ended = (attempt for attempt in state.attempts if attempt.state == "done")
+    return [attempt.last_sign - attempt.started for attempt in ended]
 
 
 def read_states(run: RunFolder) -> RunState:
@@ -136,9 +155,12 @@ def read_states(run: RunFolder) -> RunState:
             f"nothing was submitted to the run {run.name!r}; see `mtljobs submit --help`."
         )
     plan = read_plan(path)
-    attempts = read_attempts(run.attempts)
+    # Most attempts are those of shards that are done, and nobody needs to read them.
+    attempts = find_attempts(run.attempts)
     shards = [shard for shard in plan.shards if shard.stage != "reduce"]
-    done = {shard.name for shard in shards if find_record(workspace, run, shard) is not None}
+    done = find_done(workspace, run, shards)
+    ended = [shard for shard in shards if shard.name not in done and _says_done(attempts, shard)]
+    done |= find_done(workspace, run, ended)  # its record may have come since
     return RunState(
         run=run,
         plan_path=path,
@@ -147,13 +169,17 @@ def read_states(run: RunFolder) -> RunState:
             shard.name: ShardState(
                 shard,
                 _state(shard, done, attempts.get(shard.name, ())),
-                tuple(attempts.get(shard.name, ())),
+                attempts.get(shard.name, ()),
             )
             for shard in shards
         },
         parents_done=frozenset(shard.name for shard in shards if done.issuperset(shard.parents)),
         reduction=attempts["reduce"][-1] if "reduce" in attempts else None,
     )
+
+
+def _says_done(attempts: Mapping[str, Sequence[AttemptState]], shard: Shard) -> bool:
+    return any(attempt.state in {"done", "duplicate"} for attempt in attempts.get(shard.name, ()))
 
 
 def _state(shard: Shard, done: set[str], attempts: Sequence[AttemptState]) -> str:
@@ -164,6 +190,14 @@ def _state(shard: Shard, done: set[str], attempts: Sequence[AttemptState]) -> st
     if attempts and attempts[-1].state in FAILED | {"preempted", "waiting", "cancelled"}:
         return attempts[-1].state
     return "ready" if done.issuperset(shard.parents) else "blocked"
+
+
+def count_slots(plan: Plan, cpus: int | None) -> int:
+    """Shards that this machine runs at a time: cores divided by threads of a shard, at least 1."""
+    threads = max(
+        (shard.spec.get("numerics", {}).get("threads", 1) for shard in plan.shards), default=1
+    )
+    return max(1, (cpus or len(os.sched_getaffinity(0))) // threads)
 
 
 def find_shard(state: RunState, name: str) -> str:
@@ -202,8 +236,7 @@ def find_log(state: RunState, name: str | None, number: int | None) -> Path:
             raise UserError(f"nothing has run yet in the run {state.run.name!r}.")
         return max(logs, key=lambda path: path.stat().st_mtime)
     shard = find_shard(state, name)
-    attempts = read_attempts(state.run.attempts).get(shard, [])
-    numbers = [attempt.number for attempt in attempts]
+    numbers = [attempt.number for attempt in find_attempts(state.run.attempts).get(shard, ())]
     chosen = number if number is not None else max(numbers, default=0)
     path = log_file(state.run, shard, chosen)
     if not path.is_file():

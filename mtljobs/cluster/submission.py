@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 from pathlib import Path
 from typing import Literal
 
-from mtljobs.cluster.runs import Proposal
+from mtljobs.cluster.proposal import Proposal
 from mtljobs.errors import GridError, MissingExtraError, UserError
-from mtljobs.plan.frozen import Plan, freeze_plan
+from mtljobs.plan.frozen import freeze_plan
 from mtljobs.plan.planning import grow_plan
 from mtljobs.plan.weights import check_weights
 
@@ -75,14 +74,6 @@ def require_compute() -> None:
             f"{', '.join(missing)} is missing. Install `pip install 'mtljobs[compute]'` (about "
             "6 GB) to run shards on this machine, or submit where `sbatch` exists."
         )
-
-
-def count_slots(plan: Plan, cpus: int | None) -> int:
-    """Shards that this machine runs at a time: cores divided by threads of a shard, at least 1."""
-    threads = max(
-        (shard.spec.get("numerics", {}).get("threads", 1) for shard in plan.shards), default=1
-    )
-    return max(1, (cpus or len(os.sched_getaffinity(0))) // threads)
 
 
 def _is_installed(name: str) -> bool:

@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +109,8 @@ class Supervisor:
             return End(exit_code=error.exit_code, words=str(error))
         except OSError as error:  # of this node, or of a file system: another time it may work
             return End(words=f"the worker cannot be started: {error}")
+        except Exception:
+            return End(exit_code=1, words=traceback.format_exc())
         exit_code, number = payload.wait(lambda number: self._hear(number, payload))
         how = f"exit code {exit_code}" if number is None else signal.Signals(number).name
         killed_large = number == signal.SIGKILL and was_near(self._memory_gb())

@@ -10,9 +10,11 @@ import itertools
 import os
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, overload
 
 from mtljobs.errors import CorruptionError
 from mtljobs.ledger.files import create_file, read_json, replace_file, to_json
@@ -45,6 +47,7 @@ class Attempt:
         started: Seconds since 1970.
         process: The worker.
         device: What computes, as in "cpu" or "NVIDIA H200".
+        image: SHA-256 of the container image that it runs in; empty where there is none.
     """
 
     path: Path
@@ -53,6 +56,7 @@ class Attempt:
     started: float
     process: ProcessIdentity
     device: str
+    image: str
 
     def beat(self) -> None:
         """Say that the attempt is alive; due each minute."""
@@ -68,6 +72,7 @@ class Attempt:
             "started": self.started,
             "process": self.process.to_json(),
             "device": self.device,
+            "image": self.image,
         }
 
 
@@ -84,6 +89,7 @@ class AttemptState:
         last_sign: Seconds since 1970 of its end or latest renewal.
         process: The worker; None where its file cannot be read.
         device: What computed; empty where unknown.
+        image: SHA-256 of the container image; empty where there was none.
         exit_code: As its host saw it; None where no host said.
         signal: That ended it, as its host saw it.
         outcome: How its worker says that it ended; None where it could not, or has not yet.
@@ -97,12 +103,13 @@ class AttemptState:
     last_sign: float
     process: ProcessIdentity | None
     device: str
+    image: str
     exit_code: int | None
     signal: int | None
     outcome: Outcome | None = None
 
 
-def begin(folder: Path, shard: str, *, device: str) -> Attempt:
+def begin(folder: Path, shard: str, *, device: str, image: str = "") -> Attempt:
     """Begin the shard's next attempt, under a number that no other attempt has."""
     create_folder(folder)
     taken = [number for name, number in _list(folder) if name == shard]
@@ -114,6 +121,7 @@ def begin(folder: Path, shard: str, *, device: str) -> Attempt:
             started=time.time(),
             process=ProcessIdentity.current(),
             device=device,
+            image=image,
         )
         if create_file(attempt.path, to_json(attempt._start())):
             return attempt
@@ -160,13 +168,44 @@ def read_shard(folder: Path, shard: str) -> list[AttemptState]:
     return [state for state in states if state is not None]
 
 
+class Attempts(Sequence[AttemptState]):
+    """The attempts at one shard, oldest first; their files are read at the first look."""
+
+    def __init__(self, folder: Path, shard: str, numbers: Sequence[int]) -> None:
+        self._files = folder, shard, numbers
+
+    @cached_property
+    def _states(self) -> list[AttemptState]:
+        folder, shard, numbers = self._files
+        states = (_read(folder, shard, number) for number in numbers)
+        return [state for state in states if state is not None]
+
+    @overload
+    def __getitem__(self, index: int) -> AttemptState: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[AttemptState]: ...
+    def __getitem__(self, index: int | slice) -> AttemptState | Sequence[AttemptState]:
+        return self._states[index]
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+
+def find_attempts(folder: Path) -> dict[str, Attempts]:
+    """Every attempt by shard, known by the names of the files alone until somebody looks."""
+    numbers: dict[str, list[int]] = {}
+    for shard, number in _list(folder):
+        numbers.setdefault(shard, []).append(number)
+    return {shard: Attempts(folder, shard, own) for shard, own in numbers.items()}
+
+
 def is_running(folder: Path, shard: str) -> bool:
     """Whether an attempt at the shard is alive as far as anybody can tell."""
     return any(attempt.state == "running" for attempt in read_shard(folder, shard))
 
 
 def _list(folder: Path) -> list[tuple[str, int]]:
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    names = os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208 (ten times as fast)
     matches = [_FILE.fullmatch(name) for name in names if not name.startswith(".")]
     return sorted((match["shard"], int(match["number"])) for match in matches if match)
 
@@ -194,6 +233,7 @@ def _read(folder: Path, shard: str, number: int) -> AttemptState | None:
         last_sign=worker.get("ended", last_sign),
         process=process,
         device=worker.get("device", ""),
+        image=worker.get("image", ""),
         exit_code=host.get("exit_code"),
         signal=host.get("signal"),
         outcome=outcome,

@@ -194,3 +194,8 @@ def scratch_folder(workspace: Workspace, run: RunFolder, shard: Shard) -> Path:
 def claim_folder(workspace: Workspace, identity: str) -> Path:
     """Where the claims of a shared shard lie: beside its checkpoints, gone with them."""
     return workspace.work / identity / "claims"
+
+
+def log_file(run: RunFolder, shard: str, attempt: int) -> Path:
+    """Where an attempt logs."""
+    return run.logs / f"{shard}.{attempt}.log"

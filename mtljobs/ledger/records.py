@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from mtljobs.contracts import Record, Shard
@@ -132,3 +133,34 @@ def find_record(workspace: Workspace, run: RunFolder, shard: Shard) -> Record | 
             )
         return record
     return None
+
+
+def find_done(workspace: Workspace, run: RunFolder, shards: Iterable[Shard]) -> set[str]:
+    """Names of the shards whose record stands somewhere now, for ten thousand at once.
+
+    What a record says is read by those who use its results; here it counts that it is there.
+    """
+    folders: dict[tuple[bool, str], Path] = {}
+    wanted: dict[Path, dict[str, str]] = {}
+    for shard in shards:
+        kind = shard.shared, shard.stage
+        if kind not in folders:
+            folders[kind] = result_folder(workspace, run, shard).parent
+        key = shard.identity if shard.shared else shard.name
+        wanted.setdefault(folders[kind], {})[key] = shard.name
+    done = {
+        names[key]
+        for folder, names in wanted.items()
+        for key in names.keys() & set(_list(folder))
+        if os.access(f"{folder}/{key}/{RECORD}", os.F_OK)
+    }
+    # Listed last, as the merge moves records to here.
+    merged = {name.removesuffix(".json") for name in _list(run.ledger)}
+    return done | (merged & wanted.get(run.committed, {}).keys())
+
+
+def _list(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 (ten times as fast as paths)
+    except FileNotFoundError:
+        return []

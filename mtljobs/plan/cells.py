@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from mtljobs.contracts import DatasetInfo, ExperimentLayout, Shard
@@ -10,9 +11,9 @@ from mtljobs.plan.frozen import Cell
 from mtljobs.plan.layouts import new_layout
 from mtljobs.plan.networks import (
     NAME_DIGITS,
+    NetworkPlanner,
     computing,
     data_identity,
-    network_shards,
     shard_identity,
     shared_shard,
 )
@@ -37,9 +38,10 @@ class CellPlanner:
     def layout(self) -> ExperimentLayout:
         """The layout that the experiment has by itself."""
         return new_layout(
-            self.experiment, info=self.info, numerics=self.numerics, inputs=self.segment().identity
+            self.experiment, info=self.info, numerics=self.numerics, inputs=self.segment.identity
         )
 
+    @cached_property
     def segment(self) -> Shard:
         """The superpixels of the whole test split, shared by every network."""
         spec = {
@@ -59,10 +61,7 @@ class CellPlanner:
         Args:
             layout: The experiment's layout in the run; says which index the cell's axes have.
         """
-        segment = self.segment()
-        networks = network_shards(
-            self.experiment, sparsity, seed, info=self.info, numerics=self.numerics
-        )
+        networks = self._networks.chain(sparsity, seed)
         place = {
             "experiment": self.experiment.name,
             "sparsity": layout.sparsities.index(sparsity),
@@ -71,12 +70,10 @@ class CellPlanner:
         label = f"{self.experiment.name}-{sparsity:g}-{seed}"
         results = [self._evaluate(networks[-1], label, place, layout)]
         results += [
-            self._explain(
-                networks[-1], segment, f"{label}-{block}", {**place, "block": block}, layout
-            )
+            self._explain(networks[-1], f"{label}-{block}", {**place, "block": block}, layout)
             for block in range(-(-len(layout.images) // layout.block))
         ]
-        shards = (segment, *networks, *results)
+        shards = (self.segment, *networks, *results)
         cell = Cell(
             experiment=self.experiment.name,
             sparsity=sparsity,
@@ -90,42 +87,52 @@ class CellPlanner:
     def _evaluate(
         self, network: Shard, label: str, place: dict[str, Any], layout: ExperimentLayout
     ) -> Shard:
-        spec = {**self._common("evaluate"), "images": list(layout.images)}
+        spec = {"stage": "evaluate", **self._computing, "images": list(layout.images)}
         inputs = {"data": data_identity(self.info), "network": network.identity}
         return _run_shard(spec, inputs, label, place, parents=(network.name,))
 
     def _explain(
         self,
         network: Shard,
-        segment: Shard,
         label: str,
         place: dict[str, Any],
         layout: ExperimentLayout,
     ) -> Shard:
-        explain = self.experiment.explain
         start = place["block"] * layout.block
         spec = {
-            **self._common("explain"),
+            **self._explaining,
             "images": list(layout.images[start : start + layout.block]),
-            "saliency": canonical(explain.saliency.resolved(self.experiment.model)),
-            "faithfulness": canonical(explain.faithfulness),
-            "forward": canonical(explain.forward),
-            "maps": explain.maps,
             "segments_max": layout.segments_max,
-            "irof_batch": self.numerics.resolved_irof_batch(
-                self.experiment.data.size, self.experiment.model.width
-            ),
         }
         inputs = {
             "data": data_identity(self.info),
             "network": network.identity,
-            "segments": segment.identity,
+            "segments": self.segment.identity,
         }
-        return _run_shard(spec, inputs, label, place, parents=(segment.name, network.name))
+        return _run_shard(spec, inputs, label, place, parents=(self.segment.name, network.name))
 
-    def _common(self, stage: str) -> dict[str, Any]:
+    @cached_property
+    def _networks(self) -> NetworkPlanner:
+        return NetworkPlanner(self.experiment, self.info, self.numerics)
+
+    @cached_property
+    def _explaining(self) -> dict[str, Any]:
+        """What all explanations of the experiment share."""
+        explain, model = self.experiment.explain, self.experiment.model
         return {
-            "stage": stage,
+            "stage": "explain",
+            **self._computing,
+            "saliency": canonical(explain.saliency.resolved(model)),
+            "faithfulness": canonical(explain.faithfulness),
+            "forward": canonical(explain.forward),
+            "maps": explain.maps,
+            "irof_batch": self.numerics.resolved_irof_batch(self.experiment.data.size, model.width),
+        }
+
+    @cached_property
+    def _computing(self) -> dict[str, Any]:
+        """What all that computes with the experiment's networks shares."""
+        return {
             "data": canonical(self.experiment.data),
             "model": canonical(self.experiment.model),
             "tasks": canonical(self.experiment.tasks),

@@ -1,18 +1,21 @@
 """The frozen plan: what a run consists of, one immutable file per growth, JSON lines.
 
-Line 1 is the header (grid, cells, layouts, resources), every further line a shard. The newest
-file is the whole run; older ones stay for the workers that were started with them.
+Line 1 is the header (grid, cells, layouts, resources, and a table of every key that a shard has a
+value for, with each of its values, once), every further line a shard. It names its settings, inputs
+and place by positions in that table, and its parents by their lines: ten thousand shards differ in
+little, and each of their workers reads them all. The newest file is the whole run; older ones stay
+for the workers that were started with them.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mtljobs.contracts import ExperimentLayout, Shard, TaskLayout
 from mtljobs.errors import CorruptionError, UserError
@@ -20,6 +23,12 @@ from mtljobs.ledger.files import create_file
 from mtljobs.ledger.paths import RunFolder, create_folder
 
 FORMAT = "mtljobs-plan-1"
+
+CellFilter = Callable[[str, float, int], bool]
+"""Whether (experiment, sparsity, seed) is wanted."""
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,7 @@ def read_plan(path: Path) -> Plan:
     """
     try:
         return _plan(path.read_text(encoding="utf-8"))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise CorruptionError(
             f"{path} is no whole plan of the format {FORMAT} ({error!r}). Move it away and submit "
             "again: without it the run is what the plan before it says, and no result is lost."
@@ -120,34 +129,87 @@ def read_newest(run: RunFolder) -> Plan | None:
     return None if path is None else read_plan(path)
 
 
+class _Table:
+    """Every key that some mappings have, with each of its values, once."""
+
+    def __init__(self) -> None:
+        self._positions: dict[str, int] = {}
+        self._seen: dict[tuple[str, int], int] = {}
+
+    def refer(self, mapping: Mapping[str, Any]) -> list[int]:
+        """Positions of a mapping's items; it must live as long as the table."""
+        return [self._position(key, value) for key, value in mapping.items()]
+
+    def _position(self, key: str, value: Any) -> int:
+        # By text, as 0, 0.0 and False are equal; by id where the very same value was met before.
+        known = self._seen.get((key, id(value)))
+        if known is None:
+            text = json.dumps([key, value], allow_nan=False)
+            known = self._positions.setdefault(text, len(self._positions))
+            self._seen[key, id(value)] = known
+        return known
+
+    def to_json(self) -> list[Any]:
+        """The keys and values in the order of their positions."""
+        return [json.loads(text) for text in self._positions]
+
+
+_MAPPINGS = ("inputs", "spec", "place")
+
+
 def _text(plan: Plan) -> str:
+    table = _Table()
+    lines = {shard.name: line for line, shard in enumerate(plan.shards)}
+    shards = [
+        vars(shard)
+        | {"parents": [lines[name] for name in shard.parents]}
+        | {key: table.refer(getattr(shard, key)) for key in _MAPPINGS}
+        for shard in plan.shards
+    ]
     header = {
         "format": FORMAT,
         "grid": plan.grid,
-        "cells": [dataclasses.asdict(cell) for cell in plan.cells],
+        "cells": [
+            vars(cell) | {"shards": [lines[name] for name in cell.shards]} for cell in plan.cells
+        ],
         "layouts": {name: dataclasses.asdict(value) for name, value in plan.layouts.items()},
         "resources": plan.resources,
         "backend": plan.backend,
         "provisional": plan.provisional,
-        "shards": len(plan.shards),
+        "table": table.to_json(),
+        "shards": len(shards),
     }
-    lines = [header, *(dataclasses.asdict(shard) for shard in plan.shards)]
-    return "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
+    return "".join(json.dumps(line, allow_nan=False) + "\n" for line in (header, *shards))
 
 
 def _plan(text: str) -> Plan:
-    header, *lines = [json.loads(line) for line in text.splitlines()]
+    # In one go, so that the decoder makes the text of each key once.
+    header, *lines = json.loads(f"[{','.join(text.splitlines())}]")
     if header["format"] != FORMAT or header["shards"] != len(lines):
         raise ValueError("cut off, or written by another release")
+    names = [line["name"] for line in lines]
     return Plan(
         grid=header["grid"],
-        cells=tuple(Cell(**{**cell, "shards": tuple(cell["shards"])}) for cell in header["cells"]),
+        cells=tuple(
+            Cell(**{**cell, "shards": _pick(names, cell["shards"])}) for cell in header["cells"]
+        ),
         layouts={name: _layout(value) for name, value in header["layouts"].items()},
-        shards=tuple(Shard(**{**line, "parents": tuple(line["parents"])}) for line in lines),
+        shards=tuple(_shard(line, names, header["table"]) for line in lines),
         resources=header["resources"],
         backend=header["backend"],
         provisional=header["provisional"],
     )
+
+
+def _shard(line: dict[str, Any], names: list[str], table: list[tuple[str, Any]]) -> Shard:
+    line["parents"] = _pick(names, line["parents"])
+    for key in _MAPPINGS:
+        line[key] = dict(_pick(table, line[key]))
+    return Shard(**line)
+
+
+def _pick(values: list[T], positions: list[int]) -> tuple[T, ...]:
+    return tuple(map(values.__getitem__, positions))
 
 
 def _layout(value: dict[str, Any]) -> ExperimentLayout:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from mtljobs.errors import GridError, nearest
-from mtljobs.plan.problems import explain_problems
 from mtljobs.plan.shipped import shipped, shipped_grids
+from mtljobs.plan.toml_files import read_settings
 from mtljobs.settings import Grid
 
 
@@ -43,15 +39,4 @@ def read_grid(path: Path) -> Grid:
         GridError: Not TOML, or a key or value that no settings class takes; says which and names
             the nearest valid ones.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise GridError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:  # not UTF-8, or not TOML
-        raise GridError(f"{path} is not a TOML file: {error}.") from error
-    try:
-        # By way of JSON: arrays become tuples there even in strict mode, which lets no "12" pass
-        # for 12 and no `true` for 1.
-        return TypeAdapter(Grid).validate_json(json.dumps(table, default=str), strict=True)
-    except ValidationError as error:
-        raise GridError(f"{path}: {explain_problems(error.errors(), Grid)}.") from error
+    return read_settings(path, Grid, error=GridError)

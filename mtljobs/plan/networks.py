@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from mtljobs.contracts import DatasetInfo, Phase, Shard
@@ -11,23 +13,62 @@ from mtljobs.settings.numerics import Numerics
 NAME_DIGITS = 12
 
 
-def network_shards(
-    experiment: Experiment, sparsity: float, seed: int, *, info: DatasetInfo, numerics: Numerics
-) -> list[Shard]:
-    """The chain of shared shards whose last one makes the cell's network."""
-    chain: list[Shard] = []
-    for phase in experiment.pruning.recipe(sparsity):
-        parent = chain[-1] if chain else None
-        inputs = {"data": data_identity(info)}
-        spec = _phase_spec(experiment, phase, seed, info=info, numerics=numerics)
-        if parent is not None:
-            inputs["parent"] = parent.identity
-        else:
-            spec["init"] = canonical(experiment.init)
-        chain.append(
-            shared_shard(spec, inputs=inputs, parents=(parent.name,) if parent is not None else ())
-        )
-    return chain
+@dataclass(frozen=True)
+class NetworkPlanner:
+    """Makes the networks of one experiment.
+
+    Attributes:
+        experiment: As the grid says.
+        info: Of its data set.
+        numerics: As the grid says.
+    """
+
+    experiment: Experiment
+    info: DatasetInfo
+    numerics: Numerics
+
+    def chain(self, sparsity: float, seed: int) -> list[Shard]:
+        """The shared shards whose last one makes the cell's network."""
+        chain: list[Shard] = []
+        for common in self._recipes[sparsity]:
+            parent = chain[-1] if chain else None
+            inputs = {"data": data_identity(self.info)}
+            spec = {**common, "seed": seed}
+            if parent is not None:
+                inputs["parent"] = parent.identity
+            else:
+                spec["init"] = canonical(self.experiment.init)
+            parents = (parent.name,) if parent is not None else ()
+            chain.append(shared_shard(spec, inputs=inputs, parents=parents))
+        return chain
+
+    @cached_property
+    def _recipes(self) -> dict[float, list[dict[str, Any]]]:
+        """Per sparsity, the settings of each phase, which all seeds share."""
+        return {
+            sparsity: [
+                self._phase_spec(phase) for phase in self.experiment.pruning.recipe(sparsity)
+            ]
+            for sparsity in self.experiment.sparsities
+        }
+
+    def _phase_spec(self, phase: Phase) -> dict[str, Any]:
+        spec = {
+            "stage": "prune" if phase.kind == "cut" else "train",
+            "phase": phase.kind,
+            "method": canonical(phase.method),
+            "sparsity": phase.sparsity,
+            "data": canonical(self.experiment.data),
+            "model": canonical(self.experiment.model, learns=True),
+            "tasks": canonical(self.experiment.tasks, learns=True),
+            "numerics": computing(self.numerics),
+        }
+        if phase.kind == "cut":
+            return spec
+        training = canonical(self.experiment.training.over(len(self.info.splits["train"])))
+        training["iterations"] = phase.iterations or training["iterations"]
+        training["learning_rate"] = phase.learning_rate or training["learning_rate"]
+        return {**spec, "training": training, "weighting": canonical(self.experiment.weighting)}
 
 
 def shared_shard(
@@ -54,25 +95,3 @@ def computing(numerics: Numerics) -> dict[str, Any]:
     values: dict[str, Any] = canonical(numerics)
     del values["irof_batch"]
     return values
-
-
-def _phase_spec(
-    experiment: Experiment, phase: Phase, seed: int, *, info: DatasetInfo, numerics: Numerics
-) -> dict[str, Any]:
-    spec = {
-        "stage": "prune" if phase.kind == "cut" else "train",
-        "phase": phase.kind,
-        "method": canonical(phase.method),
-        "data": canonical(experiment.data),
-        "model": canonical(experiment.model, learns=True),
-        "tasks": canonical(experiment.tasks, learns=True),
-        "seed": seed,
-        "sparsity": phase.sparsity,
-        "numerics": computing(numerics),
-    }
-    if phase.kind == "cut":
-        return spec
-    training = canonical(experiment.training.over(len(info.splits["train"])))
-    training["iterations"] = phase.iterations or training["iterations"]
-    training["learning_rate"] = phase.learning_rate or training["learning_rate"]
-    return {**spec, "training": training, "weighting": canonical(experiment.weighting)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,14 +13,11 @@ from mtljobs.errors import GridError, StaleSlotError
 from mtljobs.ledger.paths import Workspace
 from mtljobs.plan.cells import CellPlanner, reduction
 from mtljobs.plan.datasets import dataset_info
-from mtljobs.plan.frozen import Cell, Plan
+from mtljobs.plan.frozen import Cell, CellFilter, Plan
 from mtljobs.plan.layouts import check_experiment, grow_layout, is_growth
 from mtljobs.plan.weights import locate_weights
 from mtljobs.settings import Experiment, Grid, canonical
 from mtljobs.settings.resources import Resources
-
-CellFilter = Callable[[str, float, int], bool]
-"""Whether (experiment, sparsity, seed) is wanted."""
 
 T = TypeVar("T")
 

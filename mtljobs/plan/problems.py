@@ -1,4 +1,4 @@
-"""What is wrong with a grid, in the words of its file: which key, what stands there, what may."""
+"""What is wrong with a TOML file, in its words: which key, what stands there, what may."""
 
 from __future__ import annotations
 

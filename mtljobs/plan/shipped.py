@@ -38,3 +38,13 @@ def shipped_grids() -> list[str]:
         True
     """
     return sorted(path.stem for path in shipped("jobs").glob("*.toml"))
+
+
+def shipped_profiles() -> list[str]:
+    """Names of the profiles of clusters that `--profile` finds without a path.
+
+    Example:
+        >>> "habrok" in shipped_profiles()
+        True
+    """
+    return sorted(path.stem for path in shipped("jobs/profiles").glob("*.toml"))

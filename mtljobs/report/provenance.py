@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import xarray as xr
 
 from mtljobs.contracts import Record
+from mtljobs.ledger.attempts import read_attempts
 from mtljobs.ledger.files import hash_file
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.ledger.records import read_record
@@ -38,8 +41,19 @@ def provenance_table(folder: RunFolder, run: xr.DataTree) -> Markup:
     for name, node in run.children.items():
         rows.append((f"data of {name}", _hash(str(_settings(node)["data_sha256"]))))
         rows.append((f"superpixels of {name}", _hash(str(node.attrs["inputs"]))))
+    rows += _images(folder)
     rows += [(package, versions) for package, versions in _versions(records).items()]
     return table(["", ""], rows, kind="words")
+
+
+def _images(folder: RunFolder) -> list[tuple[str, Markup | str]]:
+    """The container images that finished attempts ran in; more than one is worth knowing."""
+    states = itertools.chain.from_iterable(read_attempts(folder.attempts).values())
+    counts = Counter(state.image for state in states if state.state == "done")
+    return [
+        (f"container image (attempts: {count})", _hash(image) if image else "none")
+        for image, count in sorted(counts.items())
+    ]
 
 
 def _describe_experiment(node: xr.DataTree) -> dict[str, str]:

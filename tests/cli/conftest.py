@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mtljobs.cli.app import main
-from mtljobs.cluster.runs import propose
+from mtljobs.cluster.proposal import propose
 from mtljobs.cluster.submission import freeze
 from mtljobs.ledger import attempts
 from mtljobs.ledger.attempts import Attempt

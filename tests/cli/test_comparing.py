@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mtljobs.cli import comparing
+from mtljobs.cluster import submission
 from mtljobs.plan.frozen import read_newest
+from mtljobs.settings import base
 
 DEVIATIONS = {"median": 1e-7, "99%": 2e-5, "max": 0.03}
 TASK = {
@@ -29,8 +30,8 @@ def compared(monkeypatch):
         assert name == "mtljobs.stages.compare:compare_engines"
         return compare
 
-    monkeypatch.setattr(comparing, "load", load)
-    monkeypatch.setattr(comparing, "require_compute", lambda: None)
+    monkeypatch.setattr(base, "load", load)
+    monkeypatch.setattr(submission, "require_compute", lambda: None)
     return answer, asked
 
 

@@ -6,8 +6,6 @@ import importlib.util
 
 import pytest
 
-from mtljobs.ledger.files import replace_file
-
 
 @pytest.fixture
 def light(monkeypatch):
@@ -136,16 +134,6 @@ class TestRunsThatWereStarted:
             assert (answer.code, answer.out) == (2, "")
             assert "pip install 'mtljobs[compute]'" in answer.err
 
-    def test_broken_record_is_exit_code_1_and_named(self, mtljobs, submitted, finish, workspace):
-        run = submitted()
-        finish(run, "segment")
-        (path,) = workspace.inputs.glob("*/record.json")
-        replace_file(path, b"{")
-        answer = mtljobs("status")
-        assert answer.code == 1
-        assert str(path) in answer.err
-        assert is_one_paragraph(answer.err)
-
     def test_reduction_of_an_incomplete_run_is_exit_code_3(self, mtljobs, submitted):
         submitted()
         answer = mtljobs("reduce")
@@ -154,7 +142,7 @@ class TestRunsThatWereStarted:
 
 
 def test_notes_of_an_error_stand_below_it(mtljobs, monkeypatch):
-    from mtljobs.cli import app
+    from mtljobs.cluster import proposal
     from mtljobs.errors import DataError
 
     def refuse(*args, **options):
@@ -162,15 +150,15 @@ def test_notes_of_an_error_stand_below_it(mtljobs, monkeypatch):
         error.add_note("while reading desk/0001.png")
         raise error
 
-    monkeypatch.setattr(app, "propose", refuse)
+    monkeypatch.setattr(proposal, "propose", refuse)
     answer = mtljobs("plan --grid demo")
     assert answer.code == 2
     assert answer.err == "the image is not finite\nwhile reading desk/0001.png\n"
 
 
 def test_error_of_our_own_making_keeps_its_traceback(mtljobs, monkeypatch):
-    from mtljobs.cli import app
+    from mtljobs.cluster import proposal
 
-    monkeypatch.setattr(app, "propose", lambda *args, **options: 1 / 0)
+    monkeypatch.setattr(proposal, "propose", lambda *args, **options: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         mtljobs("plan --grid demo")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -69,3 +71,28 @@ def test_no_command_at_all_shows_the_same_page(mtljobs):
 
 def test_version_is_that_of_the_package(mtljobs):
     assert mtljobs("--version").out.strip() == package.__version__
+
+
+@pytest.mark.parametrize(
+    ("command", "spared"),
+    [
+        ("--help", ("mtljobs.cluster", "mtljobs.settings", "numpy", "pydantic", "submitit")),
+        ("status", ("mtljobs.settings", "numpy", "submitit")),
+        ("plan --grid study.toml", ("numpy", "submitit")),
+    ],
+)
+def test_command_loads_nothing_that_it_does_not_need(submitted, tmp_path, command, spared):
+    submitted()
+    code = (
+        "import sys\n"
+        "from mtljobs.cli import main\n"
+        f"sys.argv = ['mtljobs', *{command.split()}]\n"
+        "try:\n"
+        "    main()\n"
+        "finally:\n"
+        f"    print('loaded:', *(name for name in {spared} if name in sys.modules))\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert answer.stdout.splitlines()[-1] == "loaded:", answer.stderr

@@ -27,6 +27,14 @@ def test_every_cell_stands_there_with_the_settings_of_its_experiment(mtljobs, gr
         assert row.split() in [line.split() for line in lines]
 
 
+def test_cells_of_many_seeds_are_counted(mtljobs, grid_file, submitted):
+    submitted()
+    grid = grid_file(("seeds = [0]", f"seeds = {list(range(10))}"))
+    lines = [line.split() for line in mtljobs(f"plan --grid {grid}").out.splitlines()]
+    assert ["0.5", "1", "kept,", "9", "new"] in lines
+    assert ["study", "0", "0.5", "0-9", "20", "18", "2", "0"] in lines
+
+
 def test_stages_stand_in_the_order_of_the_work(mtljobs, grid_file):
     lines = mtljobs(f"plan -g {grid_file()}").out.splitlines()
     firsts = [line.split()[0] for line in lines if line]

@@ -6,9 +6,8 @@ import os
 
 import pytest
 
-from mtljobs.ledger.paths import create_folder
+from mtljobs.ledger.paths import create_folder, log_file
 from mtljobs.plan.frozen import read_newest
-from mtljobs.worker import log_file
 
 
 class TestExitCode:
@@ -154,11 +153,9 @@ class TestList:
         (workspace.root / "a" / "plans").mkdir(parents=True)
         assert [run["run"] for run in mtljobs("list --json").json] == ["b"]
 
-    def test_broken_record_of_one_run_is_named_and_hides_no_other(self, mtljobs, submitted, finish):
-        run = submitted("a")
+    def test_broken_plan_of_one_run_is_named_and_hides_no_other(self, mtljobs, submitted):
+        broken = submitted("a").plans / "0001.jsonl"
         submitted("b")
-        finish(run, "evaluate")
-        broken = next(run.committed.glob("evaluate*/record.json"))
         broken.write_text("{")
         answer = mtljobs("list --json")
         assert [run["run"] for run in answer.json] == ["b"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mtljobs.cli import app, following
+from mtljobs.cli import following
+from mtljobs.cluster import queue, slurm
 from mtljobs.errors import UserError
 from mtljobs.plan.frozen import read_newest
 
@@ -17,7 +18,7 @@ def sbatch(tmp_path, monkeypatch):
     (folder / "sbatch").write_text("#!/bin/sh\nexit 1\n")
     (folder / "sbatch").chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.setattr(following, "submit_run", lambda run, *, retry_failed: ["7", "8"])
+    monkeypatch.setattr(slurm, "submit_run", lambda run, *, retry_failed: ["7", "8"])
 
 
 @pytest.mark.parametrize("executor", ["", "--executor auto", "--executor slurm"])
@@ -39,7 +40,7 @@ def asked(monkeypatch):
         found.append((run.name, retry_failed))
         return []
 
-    monkeypatch.setattr(following, "submit_run", submit_run)
+    monkeypatch.setattr(slurm, "submit_run", submit_run)
     return found
 
 
@@ -87,7 +88,7 @@ def test_wait_ends_when_the_queue_is_empty(mtljobs, submitted, monkeypatch):
 
 
 def test_cancel_names_the_jobs_that_it_took_back(mtljobs, submitted, monkeypatch):
-    monkeypatch.setattr(app, "cancel_jobs", lambda run: ["7", "8"])
+    monkeypatch.setattr(queue, "cancel_jobs", lambda run: ["7", "8"])
     submitted()
     answer = mtljobs("cancel")
     assert answer.code == 0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mtljobs.cluster.runs import propose
+from mtljobs.cluster.proposal import propose
 from mtljobs.cluster.submission import freeze
 from mtljobs.ledger import attempts
 from mtljobs.ledger.paths import RunFolder, Workspace, create_folder, result_folder

@@ -9,8 +9,7 @@ import pytest
 
 from mtljobs.cluster.states import find_log, find_shard, read_states
 from mtljobs.errors import UserError
-from mtljobs.ledger.paths import create_folder
-from mtljobs.worker import log_file
+from mtljobs.ledger.paths import create_folder, log_file
 
 
 class TestFindShard:

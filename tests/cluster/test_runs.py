@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mtljobs.cluster.runs import find_run, list_runs, propose, run_workspace
+from mtljobs.cluster.proposal import propose
+from mtljobs.cluster.runs import find_run, list_runs, run_workspace
 from mtljobs.errors import UserError
 from mtljobs.ledger.paths import open_workspace
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from mtljobs.cluster.proposal import propose
 from mtljobs.cluster.queue import cancel_jobs, find_jobs
-from mtljobs.cluster.runs import propose
 from mtljobs.cluster.slurm import submit_run
 from mtljobs.cluster.submission import freeze
 from mtljobs.errors import UserError
@@ -182,7 +182,8 @@ class TestScript:
         folder = proposal.run.submissions / "0001"
         assert slurm.options("101")["output"] == f"{folder}/%j_0_log.out"
         command = shlex.split(slurm.scripts["101"].splitlines()[-1])
-        assert command == ["exec", sys.executable, "-u", "-m", "submitit.core._submit", str(folder)]
+        supervisor = ["exec", sys.executable, "-m", "mtljobs.cluster.supervisor"]
+        assert command == [*supervisor, "-u", "-m", "submitit.core._submit", str(folder)]
 
     @pytest.mark.parametrize("sign", ["%", "\\", "\n"])
     def test_path_that_slurm_would_read_otherwise_is_refused(

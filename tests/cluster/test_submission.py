@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mtljobs.cluster.runs import propose
-from mtljobs.cluster.submission import choose_executor, count_slots, freeze, require_compute
+from mtljobs.cluster.proposal import propose
+from mtljobs.cluster.states import count_slots
+from mtljobs.cluster.submission import choose_executor, freeze, require_compute
 from mtljobs.errors import GridError, MissingExtraError, StaleSlotError, UserError
 from mtljobs.plan.frozen import read_newest
 

@@ -12,7 +12,7 @@ from mtljobs.plan.frozen import read_newest
 def made_up(shard, state, seconds):
     return AttemptState(
         shard=shard, number=1, state=state, detail="", started=1000.0, last_sign=1000.0 + seconds,
-        process=None, device="cpu", exit_code=None, signal=None,
+        process=None, device="cpu", image="", exit_code=None, signal=None,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from mtljobs import worker
 from mtljobs.cli import main
-from mtljobs.cluster.runs import propose
+from mtljobs.cluster.proposal import propose
 from mtljobs.cluster.submission import freeze
 from mtljobs.contracts import Shard
 from mtljobs.data.folder import prepare

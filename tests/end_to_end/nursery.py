@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mtljobs import worker
-from mtljobs.cluster.runs import propose
+from mtljobs.cluster.proposal import propose
 from mtljobs.cluster.states import RunState, read_states
 from mtljobs.cluster.submission import freeze
 from mtljobs.ledger.attempts import read_attempts

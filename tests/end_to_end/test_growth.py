@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from mtljobs.cluster.runs import propose
+from mtljobs.cluster.proposal import propose
 from mtljobs.cluster.submission import freeze
 from mtljobs.errors import StaleSlotError
 from mtljobs.ledger.paths import RunFolder, open_workspace

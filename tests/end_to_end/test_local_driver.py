@@ -16,8 +16,7 @@ from typing import Any
 import pytest
 
 from mtljobs.ledger.attempts import AttemptState, read_attempts
-from mtljobs.ledger.paths import RunFolder
-from mtljobs.worker import log_file
+from mtljobs.ledger.paths import RunFolder, log_file
 
 TINY = """
 [[experiment]]

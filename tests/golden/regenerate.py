@@ -23,7 +23,7 @@ from tempfile import gettempdir
 from typing import Any
 
 import mtljobs.settings
-from mtljobs.cluster.runs import propose
+from mtljobs.cluster.proposal import propose
 from mtljobs.ledger.paths import Workspace
 from mtljobs.plan.frozen import Plan
 from mtljobs.settings import canonical

@@ -9,6 +9,7 @@ from typing import get_args
 import pytest
 
 from mtljobs.ledger.attempts import (
+    COUNTS_ALWAYS,
     Attempt,
     AttemptState,
     Outcome,
@@ -48,6 +49,17 @@ def test_an_attempt_without_an_end_is_running_while_its_process_lives(
     assert (state.state, state.number, state.device) == ("running", 1, "cpu")
     assert state.process == ProcessIdentity.current()
     assert is_running(run.attempts, SHARD)
+
+
+def test_an_attempt_names_the_image_that_it_runs_in_until_its_end(run: RunFolder) -> None:
+    attempt = begin(run.attempts, SHARD, device="cpu", image="ab" * 32)
+    assert only(run).image == "ab" * 32
+    attempt.end("done", "")
+    assert only(run).image == "ab" * 32
+
+
+def test_an_attempt_outside_of_any_image_names_none(run: RunFolder, attempt: Attempt) -> None:
+    assert only(run).image == ""
 
 
 @pytest.mark.parametrize("outcome", get_args(Outcome))
@@ -98,11 +110,38 @@ def test_the_hosts_cause_holds_where_the_worker_could_not_write_its_end(
     assert (state.state, state.exit_code, state.signal) == ("out of memory", None, 9)
 
 
-def test_the_workers_end_holds_against_the_hosts_cause(run: RunFolder, attempt: Attempt) -> None:
-    attempt.end("preempted", "")
-    report_from_host(run.attempts, SHARD, 1, exit_code=0, signal=None, cause="timed out")
+@pytest.mark.parametrize("outcome", ["preempted", "failed"])
+def test_the_hosts_cause_counts_more_than_how_a_worker_took_it(
+    run: RunFolder, attempt: Attempt, outcome: Outcome
+) -> None:
+    """A worker only hears a signal, or loses its image to it; the host knows who sent it."""
+    attempt.end(outcome, "Transport endpoint is not connected")
+    report_from_host(run.attempts, SHARD, 1, exit_code=1, signal=None, cause="timed out")
     state = only(run)
-    assert (state.state, state.exit_code) == ("preempted", 0)
+    assert (state.state, state.outcome, state.exit_code) == ("timed out", outcome, 1)
+    assert state.detail == "Transport endpoint is not connected"
+
+
+@pytest.mark.parametrize("outcome", sorted(COUNTS_ALWAYS))
+def test_what_a_worker_has_finished_holds_against_the_host(
+    run: RunFolder, attempt: Attempt, outcome: Outcome
+) -> None:
+    attempt.end(outcome, "why")
+    report_from_host(
+        run.attempts, SHARD, 1, exit_code=None, signal=9, cause="cancelled", detail="too late"
+    )
+    state = only(run)
+    assert (state.state, state.detail, state.signal) == (outcome, "why", 9)
+
+
+def test_the_hosts_detail_stands_in_the_place_of_the_workers(
+    run: RunFolder, attempt: Attempt
+) -> None:
+    attempt.end("failed", "Killed")
+    report_from_host(
+        run.attempts, SHARD, 1, exit_code=1, signal=None, cause="out of memory", detail="2 GB"
+    )
+    assert only(run).detail == "2 GB"
 
 
 def test_an_attempt_that_its_host_saw_end_without_a_cause_vanished(

@@ -9,7 +9,14 @@ import pytest
 from mtljobs.contracts import Record, Shard
 from mtljobs.errors import CorruptionError
 from mtljobs.ledger.paths import RunFolder, Workspace, create_folder, result_folder
-from mtljobs.ledger.records import RECORD, check_file, find_record, make_record, read_record
+from mtljobs.ledger.records import (
+    RECORD,
+    check_file,
+    find_done,
+    find_record,
+    make_record,
+    read_record,
+)
 from mtljobs.ledger.records import write_record as write
 
 # FIPS 180-2, appendix B.1: SHA-256 of "abc".
@@ -92,6 +99,27 @@ def test_a_shared_network_is_done_for_every_run(workspace: Workspace, shard: Sha
     write(folder, make(folder, network))
     for name in ("one", "two"):
         assert find_record(workspace, workspace.run(name), network) is not None
+
+
+def test_done_shards_are_found_by_the_places_of_their_records(
+    workspace: Workspace, run: RunFolder, shard: Shard
+) -> None:
+    shards = {
+        "committed": shard,
+        "merged": dataclasses.replace(shard, name="merged"),
+        "network": dataclasses.replace(shard, name="network", stage="train", shared=True),
+        "segments": dataclasses.replace(shard, name="segments", stage="segment", shared=True),
+        "missing": dataclasses.replace(shard, name="missing"),
+        "moved": dataclasses.replace(shard, name="moved"),
+    }
+    for key in ("committed", "merged", "network", "segments"):
+        folder = create_folder(result_folder(workspace, run, shards[key]))
+        write(folder, make(folder, shards[key]))
+    create_folder(run.ledger)
+    (run.committed / "merged" / RECORD).rename(run.ledger / "merged.json")
+    create_folder(run.committed / "moved")  # somebody moved a broken record away
+    expected = {shards[key].name for key in ("committed", "merged", "network", "segments")}
+    assert find_done(workspace, run, shards.values()) == expected
 
 
 def test_a_record_of_another_identity_is_not_taken_for_the_shards(

@@ -6,7 +6,7 @@ from math import prod
 
 import pytest
 
-from mtljobs.cluster.runs import propose
+from mtljobs.cluster.proposal import propose
 from mtljobs.cluster.submission import freeze
 from mtljobs.errors import GridError
 from mtljobs.ledger.paths import Workspace

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from mtljobs.cluster.runs import propose
+from mtljobs.cluster.proposal import propose
 from mtljobs.errors import GridError
 
 

@@ -14,7 +14,7 @@ from mtljobs.contracts import Shard, StopFlag
 from mtljobs.errors import StopRequested
 from mtljobs.ledger.paths import Workspace, create_folder
 from mtljobs.ledger.records import make_record, write_record
-from mtljobs.plan.networks import network_shards
+from mtljobs.plan.networks import NetworkPlanner
 from mtljobs.settings import Experiment
 from mtljobs.settings.numerics import Numerics
 from mtljobs.settings.resources import Resources
@@ -45,7 +45,7 @@ def experiment(variant: str) -> Experiment:
 def shards_of(variant: str) -> list[Shard]:
     chosen = experiment(variant)
     info = chosen.data.info()
-    return network_shards(chosen, SPARSITY, 0, info=info, numerics=Numerics())
+    return NetworkPlanner(chosen, info, Numerics()).chain(SPARSITY, 0)
 
 
 def run(workspace: Workspace, shard: Shard, *, stop: StopFlag = lambda: False) -> Path:

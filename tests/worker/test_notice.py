@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mtljobs import worker
-from mtljobs.cluster.runs import propose
+from mtljobs.cluster.proposal import propose
 from mtljobs.cluster.submission import freeze
 from mtljobs.errors import CorruptionError
 from mtljobs.ledger import claims
@@ -63,6 +63,18 @@ def test_notice_makes_a_checkpoint_at_once_and_the_next_attempt_starts_there(
     steps: list[int] = []
     assert worker.execute(plan_path, index, shown=lambda done, *_: steps.append(done)) == "done"
     assert steps[0] == 6
+
+
+def test_the_attempt_names_the_image_and_the_record_does_not(
+    plan_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(worker.IMAGE_VARIABLE, "ab" * 32)
+    plan = read_plan(plan_path)
+    index = index_of(plan, "segment")
+    assert worker.execute(plan_path, index) == "done"
+    assert last_attempt(plan_path, plan.shards[index].name).image == "ab" * 32
+    record = Workspace(plan_path.parents[2]).inputs / plan.shards[index].identity / "record.json"
+    assert "ab" * 32 not in record.read_text(encoding="utf-8")
 
 
 def test_forked_children_do_not_listen_to_the_notice() -> None:

@@ -1,0 +1,318 @@
+"""What the drill has shown of a cluster, in sentences."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from mtljobs.cluster.drill import MORE_GB, NOTICE_S, Case, Event, Scene, clear, rehearse
+from mtljobs.cluster.finding import Finding, ok, problem, warning
+from mtljobs.cluster.site import Site
+from mtljobs.errors import UserError
+from mtljobs.ledger.paths import Workspace
+from mtljobs.settings.profile import Profile
+
+TAIL = 5
+LATE_S = 45.0
+"""A notice that comes so much later than asked for leaves no time."""
+
+
+def hold_drill(
+    profile: Profile, workspace: Workspace, *, tell: Callable[[str], None]
+) -> list[Finding]:
+    """What three real jobs show; what they wrote stays where something is amiss.
+
+    Raises:
+        UserError: No Slurm answers here, or it refused a job.
+    """
+    site = Site.read()
+    if site is None:
+        raise UserError("no Slurm answers here, so there is nothing to rehearse on.")
+    scenes = rehearse(profile, workspace, site, tell=tell)
+    findings = tell_drill(scenes, profile)
+    if any(finding.verdict == "problem" for finding in findings):
+        tell(f"what the jobs wrote stays in {scenes[0].folder.parent}")
+    else:
+        clear(scenes)
+    return findings
+
+
+def tell_drill(scenes: Sequence[Scene], profile: Profile) -> list[Finding]:
+    """Everything that was seen, whether it suits shards, and what to do where it does not."""
+    by_case: Mapping[Case, Scene] = {scene.case: scene for scene in scenes}
+    found = [tell_start(scene) for scene in scenes]
+    if any(finding.verdict == "problem" for finding in found):
+        return found
+    notice, limit, kill = by_case["notice"], by_case["limit"], by_case["kill"]
+    return [
+        *found,
+        tell_notice(notice),
+        tell_requeue(notice),
+        tell_delay(notice),
+        tell_resumption(notice),
+        tell_limit(limit),
+        tell_kill(kill),
+        tell_cancel(kill),
+        tell_memory(kill),
+        tell_sbatch(notice, profile),
+        *tell_image(notice),
+        *tell_gpus(notice),
+        *tell_scratch(notice),
+    ]
+
+
+def tell_start(scene: Scene) -> Finding:
+    """Whether the job began, and its payload in it."""
+    subject = f"job {scene.case!r}"
+    host, payload = scene.find("host", "start"), scene.find("payload", "start")
+    if not host:
+        waiting = [note for note in scene.notes if note["what"] == "state" and note["state"]]
+        if waiting and waiting[-1]["state"] == "PENDING":
+            reason = waiting[-1]["reason"]
+            return problem(
+                subject, f"did not begin in time: {reason}", "try an idle partition, or later"
+            )
+        return problem(
+            subject,
+            f"ended before its Python began: {_tail(scene)}",
+            "see that compute nodes have this Python (`modules`), and see the workspace",
+        )
+    if not payload:
+        return problem(
+            subject,
+            f"its worker did not begin on {host[0]['node']}: {_tail(scene)}",
+            "mend the image, or its binds; `mtljobs image check` looks at it here",
+        )
+    waited = next(
+        n["time"] for n in scene.notes if n["what"] == "state" and n["state"] != "PENDING"
+    )
+    return ok(
+        subject,
+        f"began on {host[0]['node']} after {waited - scene.notes[0]['time']:.0f} s; its worker "
+        f"took {payload[0]['time'] - host[0]['time']:.0f} s more",
+    )
+
+
+def tell_notice(scene: Scene) -> Finding:
+    """Who heard a notice, and how often."""
+    host, payload = _signals(scene, "host", 0), _signals(scene, "payload", 0)
+    if "SIGUSR2" not in host:
+        return problem(
+            "notice",
+            f"the batch process heard nothing (SIGUSR2 was sent; it heard {_named(host)})",
+            "shards lose the work since their last checkpoint: keep checkpoint_every_s small",
+        )
+    times = payload.count("SIGUSR2")
+    if times == 0:
+        return problem(
+            "notice",
+            "the batch process heard it, the worker did not",
+            "tell us: Apptainer of this cluster does not pass signals on",
+        )
+    if times > 1:
+        return warning(
+            "notice", f"the worker heard it {times} times", "nothing: shards obey the first"
+        )
+    return ok("notice", "the batch process heard it, and the worker once, by us")
+
+
+def tell_requeue(scene: Scene) -> Finding:
+    """Whether a job may put itself back into the queue."""
+    tried = scene.find("host", "requeue")
+    lives = scene.find("host", "start", life=1)
+    if lives:
+        return ok("requeue", "a job requeues itself from the host, and has a second life")
+    why = tried[0]["problem"] if tried and tried[0]["problem"] else f"the job is {_end(scene)}"
+    return warning(
+        "requeue",
+        f"a job cannot requeue itself: {why}",
+        "the next sweep, or `mtljobs resume`, goes on from the checkpoints",
+    )
+
+
+def tell_delay(scene: Scene) -> Finding:
+    """How long a requeued job waits, and whether that can be skipped."""
+    waits = [
+        note for note in scene.notes if note["what"] == "state" and note["reason"] == "BeginTime"
+    ]
+    hurry = scene.noted("hurry")
+    if not waits or hurry is None:
+        return ok("delay", "a requeued job did not wait for a time to begin")
+    due = _seconds(waits[0]["start"])
+    delay = "" if due is None else f" {max(0.0, due - waits[0]['time']):.0f} s"
+    if hurry["problem"] is not None:
+        return ok("delay", f"a requeued job waits{delay}, and that cannot be skipped")
+    return ok("delay", f"a requeued job waits{delay}; `scontrol update StartTime=now` skips it")
+
+
+def tell_resumption(scene: Scene) -> Finding:
+    """Whether the second life saw what the first had written."""
+    again = scene.find("payload", "start", life=1)
+    if not again:
+        return warning("checkpoint", "there was no second life to read it", "see requeue")
+    if not again[0]["resumed"]:
+        return problem(
+            "checkpoint",
+            "the second life did not see what the first had written",
+            "choose another --workspace: nodes do not see each other's files in time",
+        )
+    return ok("checkpoint", "the second life found what the first had written")
+
+
+def tell_limit(scene: Scene) -> Finding:
+    """What comes before and at a time limit."""
+    start = scene.find("host", "start")[0]["time"]
+    notices = [e["time"] - start for e in _heard(scene, "host", 0) if e["name"] == "SIGUSR2"]
+    ends = [e["time"] - start for e in _heard(scene, "host", 0) if e["name"] == "SIGTERM"]
+    last = max(e["time"] for e in scene.events("host")) - start
+    at_end = f"SIGTERM after {ends[0]:.0f} s" if ends else "no SIGTERM"
+    ending = f"{at_end}, killed after {last:.0f} s of a limit of 60 s"
+    if not notices:
+        return problem(
+            "time limit",
+            f"no notice came; {ending}",
+            "shards lose the work since their last checkpoint: keep checkpoint_every_s small",
+        )
+    found = f"notice {NOTICE_S} s before it came after {notices[0]:.0f} s; {ending}"
+    if last - notices[0] < NOTICE_S - LATE_S / 2:
+        return warning("time limit", found, "raise notice_s")
+    return ok("time limit", found)
+
+
+def tell_kill(scene: Scene) -> Finding:
+    """What a requeue, or a preemption without a notice, does to processes."""
+    ways = {who: _named(_signals(scene, who, 0)) for who in ("host", "payload")}
+    first = [e["time"] for e in _heard(scene, "host", 0) if e["name"] == "SIGTERM"]
+    beats = scene.find("host", "beat")
+    grace = f"{beats[-1]['time'] - first[0]:.0f} s later SIGKILL" if first else "SIGKILL at once"
+    found = f"the batch process hears {ways['host']}, the worker {ways['payload']}; {grace}"
+    if not scene.find("host", "start", life=1):
+        return warning(
+            "kill",
+            f"{found}; it was not requeued: {(scene.noted('requeue') or {}).get('problem')}",
+            "`mtljobs resume` submits such shards again",
+        )
+    return ok("kill", found)
+
+
+def tell_cancel(scene: Scene) -> Finding:
+    """What `scancel` does."""
+    life = 1 if scene.find("host", "start", life=1) else 0
+    if scene.noted("cancel") is None:
+        return warning("scancel", "was not tried, as there was no second life", "see kill")
+    return ok("scancel", f"the batch process hears {_named(_signals(scene, 'host', life))}")
+
+
+def tell_memory(scene: Scene) -> Finding:
+    """Whether a user may raise the memory of a job that waits."""
+    tried = scene.noted("memory")
+    if tried is None or tried["problem"] is not None:
+        why = "there was none" if tried is None else tried["problem"]
+        return warning(
+            "memory",
+            f"the memory of a waiting job cannot be raised: {why}",
+            "after an out-of-memory kill the next sweep, or `mtljobs resume`, asks for more",
+        )
+    return ok("memory", f"a job that waits may be given more ({MORE_GB:g} GB)")
+
+
+def tell_sbatch(scene: Scene, profile: Profile) -> Finding:
+    """Whether a job may submit jobs, as the sweep does."""
+    tried = scene.find("host", "sbatch")
+    if tried and tried[0]["problem"] is None:
+        return ok("sbatch in a job", "works: the sweep goes on by itself")
+    why = tried[0]["problem"] if tried else "was not tried"
+    if not profile.jobs_may_submit:
+        return ok("sbatch in a job", f"does not, as the profile says: {why}")
+    return problem(
+        "sbatch in a job",
+        why,
+        "set jobs_may_submit = false: after each window `mtljobs resume` submits the next",
+    )
+
+
+def tell_image(scene: Scene) -> Iterator[Finding]:
+    """How the image is mounted, and whether it outlives a notice."""
+    mount = scene.find("payload", "start")[0]["mount"]
+    if mount is None:
+        return
+    read = scene.find("payload", "image")
+    if read and read[0]["problem"] is not None:
+        yield problem(
+            "image",
+            f"{mount}; gone after the notice: {read[0]['problem']}",
+            "unpack it (`apptainer build --sandbox`) and name the folder as `image`",
+        )
+    else:
+        yield ok("image", f"{mount}; it can still be read after the notice")
+
+
+def tell_gpus(scene: Scene) -> Iterator[Finding]:
+    """Which GPUs a job and its worker have."""
+    host, payload = (
+        scene.find("host", "start")[0]["gpus"],
+        scene.find("payload", "start")[0]["gpus"],
+    )
+    if host and not payload:
+        yield problem(
+            "GPU",
+            f"the job has {', '.join(host)}, its worker in the image has none",
+            "ask the site about `apptainer exec --nv`",
+        )
+    elif payload:
+        yield ok("GPU", f"the worker has {', '.join(payload)}")
+    else:
+        yield ok("GPU", "the job had none")
+
+
+def tell_scratch(scene: Scene) -> Iterator[Finding]:
+    """What scratch is in a job."""
+    for tried in scene.find("host", "scratch"):
+        if tried["problem"] is not None:
+            yield warning("scratch", tried["problem"], "mend `scratch`, or leave it out")
+        elif tried["kind"] in {"tmpfs", "ramfs"}:
+            yield warning(
+                "scratch",
+                f"{tried['place']} lies in memory, which counts as the job's",
+                "leave `scratch` out, or ask for more memory_gb",
+            )
+        else:
+            yield ok(
+                "scratch", f"{tried['place']}: {tried['kind']}, {tried['free_gb']:,.0f} GB free"
+            )
+
+
+def _heard(scene: Scene, who: str, life: int) -> list[Event]:
+    return scene.find("host" if who == "host" else "payload", "signal", life=life)
+
+
+def _signals(scene: Scene, who: str, life: int) -> list[str]:
+    """Names of the signals that a process heard, in order."""
+    return [event["name"] for event in _heard(scene, who, life)]
+
+
+def _named(signals: Sequence[str]) -> str:
+    return " and ".join(dict.fromkeys(sorted(signals))) or "nothing"
+
+
+def _end(scene: Scene) -> str:
+    return str((scene.noted("over") or {}).get("state") or "not over")
+
+
+def _tail(scene: Scene) -> str:
+    """The last lines of what the job printed."""
+    lines = [
+        line
+        for log in sorted(scene.folder.glob("*.out"))
+        for line in log.read_text(errors="replace").splitlines()
+        if line.strip()
+    ]
+    return " / ".join(lines[-TAIL:]) or f"it printed nothing; Slurm says {_end(scene)}"
+
+
+def _seconds(moment: str) -> float | None:
+    """Seconds since 1970 of a time as `squeue` writes it."""
+    try:
+        return time.mktime(time.strptime(moment, "%Y-%m-%dT%H:%M:%S"))
+    except ValueError:
+        return None
