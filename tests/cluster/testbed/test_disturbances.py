@@ -11,7 +11,7 @@ import pytest
 
 pytestmark = pytest.mark.testbed(grace_s=0)
 
-LONG = ("iterations = 120", "iterations = 900")
+LONG = ("iterations = 120", "iterations = 300")
 
 
 def preempt(study, slurm):
