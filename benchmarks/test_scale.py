@@ -133,7 +133,7 @@ def _write_attempt(run: RunFolder, shard: Shard, number: int, outcome: Outcome |
     """An attempt as it lies there on a cluster, where the host says something of it too."""
     process = ProcessIdentity(f"node{number}", "boot", "pid:[1]", 4711, "1", "107", 0)
     path = run.attempts / f"{shard.name}.{number}.json"
-    attempt = Attempt(path, shard.name, number, time.time() - 600, process, "NVIDIA A100")
+    attempt = Attempt(path, shard.name, number, time.time() - 600, process, "NVIDIA A100", "")
     if outcome is None:
         values = {"started": attempt.started, "process": process.to_json(), "device": "cpu"}
         path.write_text(json.dumps(values))

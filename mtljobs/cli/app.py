@@ -6,7 +6,6 @@ when it is called: all of it together takes two seconds, and `--help` needs none
 
 from __future__ import annotations
 
-import gc
 import sys
 from typing import Annotated
 
@@ -28,10 +27,8 @@ from mtljobs.cli.options import (
     RunArgument,
     SlotsOption,
     WorkspaceOption,
-    parse_only,
 )
 from mtljobs.errors import MtljobsError, full_disk_advice
-from mtljobs.ledger.paths import open_workspace
 
 INCOMPLETE = 3
 
@@ -57,8 +54,6 @@ errors = make_console(stderr=True)
 
 def main() -> None:
     """Run the command line; an error that was raised on purpose is one paragraph."""
-    # What a command reads lives until it ends: to look for what died among it doubles the time.
-    gc.set_threshold(100_000)
     try:
         app()
     except MtljobsError as error:
@@ -90,8 +85,10 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Show what submitting a grid would compute; writes nothing."""
+    from mtljobs.cli.only import parse_only
     from mtljobs.cli.show_plan import plan_values, print_plan
     from mtljobs.cluster.proposal import propose
+    from mtljobs.ledger.paths import open_workspace
 
     proposal = propose(
         grid, workspace=open_workspace(workspace), run_name=run, wanted=parse_only(only)
@@ -118,8 +115,10 @@ def submit(
     Slurm the command returns at once: 0 means queued, and `mtljobs wait` says how it ended.
     """
     from mtljobs.cli.following import queue, work_on
+    from mtljobs.cli.only import parse_only
     from mtljobs.cluster.proposal import propose
     from mtljobs.cluster.submission import choose_executor, freeze
+    from mtljobs.ledger.paths import open_workspace
 
     proposal = propose(
         grid, workspace=open_workspace(workspace), run_name=run, wanted=parse_only(only)
@@ -144,6 +143,7 @@ def resume(
     from mtljobs.cli.following import queue, work_on
     from mtljobs.cluster.runs import find_run
     from mtljobs.cluster.submission import choose_executor
+    from mtljobs.ledger.paths import open_workspace
 
     found = find_run(run, open_workspace(workspace))
     if choose_executor(executor) == "slurm":
@@ -167,6 +167,7 @@ def status(
     from mtljobs.cli.show import state_values
     from mtljobs.cluster.runs import find_run
     from mtljobs.cluster.states import count_slots, read_states
+    from mtljobs.ledger.paths import open_workspace
 
     found = find_run(run, open_workspace(workspace))
     state = read_states(found)
@@ -190,6 +191,7 @@ def wait(
     """Wait until a run is complete, or nothing works on it any more."""
     from mtljobs.cli.following import exit_code, wait_for
     from mtljobs.cluster.runs import find_run
+    from mtljobs.ledger.paths import open_workspace
 
     found = find_run(run, open_workspace(workspace))
     raise typer.Exit(exit_code(wait_for(console, found, timeout_s=timeout_s)))
@@ -201,6 +203,7 @@ def show_runs(workspace: WorkspaceOption = None, as_json: JsonOption = False) ->
     from mtljobs.cli.show import print_runs, run_values
     from mtljobs.cluster.runs import list_runs
     from mtljobs.cluster.states import read_states
+    from mtljobs.ledger.paths import open_workspace
 
     place = open_workspace(workspace)
     states = []
@@ -221,6 +224,7 @@ def cancel(run: RunArgument = None, workspace: WorkspaceOption = None) -> None:
     from mtljobs.cluster.local import cancel_run
     from mtljobs.cluster.queue import cancel_jobs
     from mtljobs.cluster.runs import find_run
+    from mtljobs.ledger.paths import open_workspace
 
     found = find_run(run, open_workspace(workspace))
     jobs = cancel_jobs(found)
@@ -249,6 +253,7 @@ def logs(
     """Print what a shard's attempt wrote to its log."""
     from mtljobs.cluster.runs import find_run
     from mtljobs.cluster.states import find_log, read_states
+    from mtljobs.ledger.paths import open_workspace
 
     state = read_states(find_run(run, open_workspace(workspace)))
     found = find_log(state, shard, attempt)
@@ -266,6 +271,7 @@ def run_one(
     from mtljobs.cluster.runs import find_run
     from mtljobs.cluster.states import find_shard, read_states
     from mtljobs.cluster.submission import require_compute
+    from mtljobs.ledger.paths import open_workspace
     from mtljobs.worker import execute
 
     state = read_states(find_run(run, open_workspace(workspace)))
@@ -288,6 +294,7 @@ def reduce(
 ) -> None:
     """Move what is finished into the store and write the tables."""
     from mtljobs.cluster.runs import find_run, run_workspace
+    from mtljobs.ledger.paths import open_workspace
     from mtljobs.results import markdown
     from mtljobs.stages.reduce import reduce_run
 
@@ -300,6 +307,7 @@ def reduce(
 def report(run: RunArgument = None, workspace: WorkspaceOption = None) -> None:
     """Write the page of figures and tables of a run."""
     from mtljobs.cluster.runs import find_run
+    from mtljobs.ledger.paths import open_workspace
     from mtljobs.report import write_report
 
     console.print(str(write_report(find_run(run, open_workspace(workspace)))))

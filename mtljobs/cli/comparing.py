@@ -9,7 +9,6 @@ import typer
 
 from mtljobs.cli.console import make_console, make_table, print_json, progress_bar
 from mtljobs.cli.options import JsonOption, RunArgument, WorkspaceOption
-from mtljobs.ledger.paths import open_workspace
 
 UNEXPLAINED = 1
 
@@ -60,6 +59,7 @@ def compare_engines(
     from mtljobs.cluster.networks import find_finished
     from mtljobs.cluster.runs import find_run, run_workspace
     from mtljobs.cluster.submission import require_compute
+    from mtljobs.ledger.paths import open_workspace
     from mtljobs.settings.base import load
     from mtljobs.worker import thread_environment
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Column, Table
 
 
@@ -35,6 +34,8 @@ def make_table(*columns: str) -> Table:
 @contextmanager
 def progress_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
     """A progress bar for work in the foreground; nothing where no terminal could redraw it."""
+    from rich.progress import MofNCompleteColumn, Progress
+
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("starting", total=None)

@@ -14,9 +14,7 @@ import typer
 
 from mtljobs.cli.console import make_console, print_json, progress_bar
 from mtljobs.cli.options import JsonOption, WorkspaceOption
-from mtljobs.contracts import DatasetInfo
 from mtljobs.errors import UserError
-from mtljobs.ledger.paths import Workspace, open_workspace
 
 data_app = typer.Typer(help="Data sets that a grid may use.", no_args_is_help=True)
 console = make_console()
@@ -73,6 +71,8 @@ def prepare(
     Images of nyuv2 and cityscapes are resized and packed into the workspace; those that a TOML
     describes stay where they are. Stopped and started again, it goes on where it was.
     """
+    from mtljobs.cli.show_data import prepared_values, print_prepared
+    from mtljobs.ledger.paths import open_workspace
     from mtljobs.plan.datasets import write_info
     from mtljobs.settings.base import load
     from mtljobs.settings.data import PUBLISHED
@@ -97,7 +97,10 @@ def prepare(
         else:
             info = load("mtljobs.data.folder:prepare")(Path(what), root, progress=shown)
             write_info(place, info)
-    _print_prepared(info, place, as_json=as_json)
+    if as_json:
+        print_json(prepared_values(info, place))
+    else:
+        print_prepared(console, info, place)
 
 
 @data_app.command("check")
@@ -142,6 +145,7 @@ def show(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Draw an image with its targets, as a network sees them."""
+    from mtljobs.ledger.paths import open_workspace
     from mtljobs.settings.base import load
 
     place = open_workspace(workspace)
@@ -177,23 +181,3 @@ def _refuse_options(what: str, given: Mapping[str, object]) -> None:
             f"{', '.join(wrong)} belongs to {' and '.join(PUBLISHED)}; {what} itself says the id "
             "and the split of its images, which are resized as they are read."
         )
-
-
-def _print_prepared(info: DatasetInfo, workspace: Workspace, *, as_json: bool) -> None:
-    from mtljobs.plan.datasets import info_path, prepared_as
-    from mtljobs.settings.sizes import parse_size
-
-    path = info_path(workspace, info.id)
-    counts = {split: len(ids) for split, ids in info.splits.items()}
-    sizes = list(info.description.get("sizes", ()))
-    if as_json:
-        values = {"id": info.id, "dataset": str(path), "images": counts, "tasks": info.tasks}
-        print_json({**values, "sizes": sizes, "sha256": info.sha256})
-        return
-    size = list(parse_size(sizes[0])) if sizes else "[...]"
-    table = f'name = "{prepared_as(info)}", id = "{info.id}", size = {size}'
-    console.print(
-        f"{info.id}: {', '.join(f'{count} {split}' for split, count in counts.items())}; "
-        f"{', '.join(info.tasks)}{'; at ' if sizes else ''}{', '.join(sizes)}"
-    )
-    console.print(f"wrote {path}; in a grid: data = {{ {table} }}")

@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 
 import typer
 from rich.console import Console
-from rich.live import Live
 
 from mtljobs.cli.show import LogLines, print_results, render_state
 from mtljobs.cluster.queue import find_jobs
@@ -65,6 +64,8 @@ def _watching(console: Console, slots: int) -> Iterator[Watcher]:
     if not console.is_terminal:
         yield LogLines(console)
         return
+    from rich.live import Live
+
     with Live(console=console, auto_refresh=False, transient=True) as live:
         yield lambda state: live.update(render_state(state, slots), refresh=True)
 

@@ -163,10 +163,14 @@ def order_binds(binds: Iterable[Bind]) -> list[Bind]:
 
 
 def run_binds(run: RunFolder, plan: Plan) -> list[Bind]:
-    """What the shards of a run read and write: the workspace, and the plan's data and weights."""
-    places = [*plan.resources["data"].values(), *plan.resources["weights"].values()]
+    """What the shards of a run read and write: the workspace, and the plan's data and weights.
+
+    Of data and weights what is there: a shard that misses them says so better than Apptainer does.
+    """
+    named = [*plan.resources["data"].values(), *plan.resources["weights"].values()]
     # The workspace holds the run with its plans and submissions, and what runs share.
-    return [Bind(run.root.parent, writable=True), *(Bind(Path(place)) for place in places)]
+    workspace = Bind(run.root.parent, writable=True)
+    return [workspace, *(Bind(place) for place in map(Path, named) if place.exists())]
 
 
 def interpreter(environment: str | None) -> tuple[str, list[Bind]]:
@@ -185,8 +189,9 @@ def interpreter(environment: str | None) -> tuple[str, list[Bind]]:
 
 
 _ASK = """
-import json, pathlib, sys, mtljobs
-print(json.dumps([sys.prefix, sys.base_prefix, str(pathlib.Path(mtljobs.__file__).parents[1])]))
+import json, os, sys, mtljobs
+checkout = os.path.dirname(os.path.dirname(mtljobs.__file__))
+print(json.dumps([sys.prefix, sys.base_prefix, checkout, *filter(os.path.isdir, sys.path)]))
 """
 
 
@@ -197,8 +202,9 @@ def environment_binds(python: Path) -> list[Bind]:
         python: Interpreter of a virtual environment that mtljobs is installed in.
 
     Returns:
-        The environment, the interpreter that it was made with, and the checkout of an editable
-        installation. A Python of the system is not among them: the image has its own.
+        The environment, the interpreter that it was made with, and whatever else it imports
+        from, as the checkout of an editable installation. A Python of the system is not among
+        them: the image has its own.
 
     Raises:
         UserError: This interpreter does not run, or has no mtljobs.
@@ -215,7 +221,13 @@ def environment_binds(python: Path) -> list[Bind]:
             "python of a virtual environment with mtljobs[compute]."
         )
     folders = {Path(folder) for folder in json.loads(answer.stdout)} | _links(python)
-    return [Bind(folder) for folder in sorted(folders) if folder not in {Path("/usr"), Path("/")}]
+    return [Bind(folder) for folder in sorted(folders) if not _is_of_the_system(folder)]
+
+
+def _is_of_the_system(folder: Path) -> bool:
+    """Whether a folder belongs to a distribution's own packages, which the image has itself."""
+    is_below_usr = folder.is_relative_to("/usr") and not folder.is_relative_to("/usr/local")
+    return folder == Path("/") or is_below_usr
 
 
 def _links(python: Path) -> set[Path]:

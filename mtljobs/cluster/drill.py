@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +36,7 @@ from mtljobs.settings.base import canonical
 from mtljobs.settings.profile import Profile
 
 Case = Literal["notice", "limit", "kill"]
+Who = Literal["host", "payload"]
 MINUTES: Mapping[Case, int] = {"notice": 8, "limit": 1, "kill": 8}
 NOTICE_S = 30
 """Within a limit of one minute."""
@@ -72,7 +74,7 @@ class Scene:
         """The first note of a kind."""
         return next((note for note in self.notes if note["what"] == what), None)
 
-    def events(self, who: Literal["host", "payload"]) -> list[Event]:
+    def events(self, who: Who) -> list[Event]:
         """What a process has written so far, all its lives."""
         try:
             lines = (self.folder / f"{who}.jsonl").read_text().splitlines()
@@ -80,7 +82,7 @@ class Scene:
             return []
         return [json.loads(line) for line in lines if line.endswith("}")]
 
-    def find(self, who: Literal["host", "payload"], what: str, *, life: int = 0) -> list[Event]:
+    def find(self, who: Who, what: str, *, life: int = 0) -> list[Event]:
         """Events of one kind in one life."""
         return [e for e in self.events(who) if (e["what"], e["life"]) == (what, life)]
 
@@ -121,9 +123,13 @@ def clear(scenes: list[Scene]) -> None:
 @contextmanager
 def _cancelling(scenes: list[Scene]) -> Iterator[None]:
     """Whatever happens inside, none of the jobs stays in the queue."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: sys.exit(1)) for number in numbers}
     try:
         yield
     finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
         left = [scene.job for scene in scenes if not scene.is_over]
         if left:
             ask("scancel", *left)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
-from mtljobs.cluster.drill import MORE_GB, NOTICE_S, Case, Event, Scene, clear, rehearse
+from mtljobs.cluster.drill import MORE_GB, NOTICE_S, Case, Scene, Who, clear, rehearse
 from mtljobs.cluster.finding import Finding, ok, problem, warning
 from mtljobs.cluster.site import Site
 from mtljobs.errors import UserError
@@ -13,8 +14,7 @@ from mtljobs.ledger.paths import Workspace
 from mtljobs.settings.profile import Profile
 
 TAIL = 5
-LATE_S = 45.0
-"""A notice that comes so much later than asked for leaves no time."""
+"""Last lines of what a job printed."""
 
 
 def hold_drill(
@@ -39,6 +39,11 @@ def hold_drill(
 
 def tell_drill(scenes: Sequence[Scene], profile: Profile) -> list[Finding]:
     """Everything that was seen, whether it suits shards, and what to do where it does not."""
+    found = _tell(scenes, profile)
+    return [replace(finding, subject=f"drill: {finding.subject}") for finding in found]
+
+
+def _tell(scenes: Sequence[Scene], profile: Profile) -> list[Finding]:
     by_case: Mapping[Case, Scene] = {scene.case: scene for scene in scenes}
     found = [tell_start(scene) for scene in scenes]
     if any(finding.verdict == "problem" for finding in found):
@@ -66,11 +71,12 @@ def tell_start(scene: Scene) -> Finding:
     subject = f"job {scene.case!r}"
     host, payload = scene.find("host", "start"), scene.find("payload", "start")
     if not host:
-        waiting = [note for note in scene.notes if note["what"] == "state" and note["state"]]
-        if waiting and waiting[-1]["state"] == "PENDING":
-            reason = waiting[-1]["reason"]
+        if scene.noted("over") is None:
+            states = [note["reason"] for note in scene.notes if note["what"] == "state"]
             return problem(
-                subject, f"did not begin in time: {reason}", "try an idle partition, or later"
+                subject,
+                f"did not begin in time: {states[-1] if states else 'squeue does not answer'}",
+                "try an idle partition, or later",
             )
         return problem(
             subject,
@@ -107,7 +113,7 @@ def tell_notice(scene: Scene) -> Finding:
         return problem(
             "notice",
             "the batch process heard it, the worker did not",
-            "tell us: Apptainer of this cluster does not pass signals on",
+            "shards lose the work since their last checkpoint: keep checkpoint_every_s small",
         )
     if times > 1:
         return warning(
@@ -162,8 +168,8 @@ def tell_resumption(scene: Scene) -> Finding:
 def tell_limit(scene: Scene) -> Finding:
     """What comes before and at a time limit."""
     start = scene.find("host", "start")[0]["time"]
-    notices = [e["time"] - start for e in _heard(scene, "host", 0) if e["name"] == "SIGUSR2"]
-    ends = [e["time"] - start for e in _heard(scene, "host", 0) if e["name"] == "SIGTERM"]
+    notices = [when - start for when in _heard(scene, "SIGUSR2")]
+    ends = [when - start for when in _heard(scene, "SIGTERM")]
     last = max(e["time"] for e in scene.events("host")) - start
     at_end = f"SIGTERM after {ends[0]:.0f} s" if ends else "no SIGTERM"
     ending = f"{at_end}, killed after {last:.0f} s of a limit of 60 s"
@@ -174,18 +180,20 @@ def tell_limit(scene: Scene) -> Finding:
             "shards lose the work since their last checkpoint: keep checkpoint_every_s small",
         )
     found = f"notice {NOTICE_S} s before it came after {notices[0]:.0f} s; {ending}"
-    if last - notices[0] < NOTICE_S - LATE_S / 2:
+    if last - notices[0] < NOTICE_S / 2:
         return warning("time limit", found, "raise notice_s")
     return ok("time limit", found)
 
 
 def tell_kill(scene: Scene) -> Finding:
     """What a requeue, or a preemption without a notice, does to processes."""
-    ways = {who: _named(_signals(scene, who, 0)) for who in ("host", "payload")}
-    first = [e["time"] for e in _heard(scene, "host", 0) if e["name"] == "SIGTERM"]
+    host = _named(_signals(scene, "host", 0))
+    # What it heard besides, the batch process passed on.
+    payload = _named([name for name in _signals(scene, "payload", 0) if name != "SIGUSR2"])
+    first = _heard(scene, "SIGTERM")
     beats = scene.find("host", "beat")
     grace = f"{beats[-1]['time'] - first[0]:.0f} s later SIGKILL" if first else "SIGKILL at once"
-    found = f"the batch process hears {ways['host']}, the worker {ways['payload']}; {grace}"
+    found = f"the batch process hears {host}, the worker {payload}; {grace}"
     if not scene.find("host", "start", life=1):
         return warning(
             "kill",
@@ -233,18 +241,18 @@ def tell_sbatch(scene: Scene, profile: Profile) -> Finding:
 
 def tell_image(scene: Scene) -> Iterator[Finding]:
     """How the image is mounted, and whether it outlives a notice."""
-    mount = scene.find("payload", "start")[0]["mount"]
-    if mount is None:
+    if scene.find("payload", "start")[0]["image"] is None:
         return
-    read = scene.find("payload", "image")
+    told, read = scene.find("host", "told"), scene.find("payload", "image")
+    mount = f"by {told[0]['fuse'] or 'the kernel'}" if told else "nobody knows how"
     if read and read[0]["problem"] is not None:
         yield problem(
             "image",
-            f"{mount}; gone after the notice: {read[0]['problem']}",
+            f"mounted {mount}; gone after the notice: {read[0]['problem']}",
             "unpack it (`apptainer build --sandbox`) and name the folder as `image`",
         )
     else:
-        yield ok("image", f"{mount}; it can still be read after the notice")
+        yield ok("image", f"mounted {mount}; it can still be read after the notice")
 
 
 def tell_gpus(scene: Scene) -> Iterator[Finding]:
@@ -282,13 +290,14 @@ def tell_scratch(scene: Scene) -> Iterator[Finding]:
             )
 
 
-def _heard(scene: Scene, who: str, life: int) -> list[Event]:
-    return scene.find("host" if who == "host" else "payload", "signal", life=life)
+def _heard(scene: Scene, name: str) -> list[float]:
+    """When the batch process heard a signal in its first life."""
+    return [event["time"] for event in scene.find("host", "signal") if event["name"] == name]
 
 
-def _signals(scene: Scene, who: str, life: int) -> list[str]:
+def _signals(scene: Scene, who: Who, life: int) -> list[str]:
     """Names of the signals that a process heard, in order."""
-    return [event["name"] for event in _heard(scene, who, life)]
+    return [event["name"] for event in scene.find(who, "signal", life=life)]
 
 
 def _named(signals: Sequence[str]) -> str:

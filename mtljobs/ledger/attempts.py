@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,8 +31,6 @@ COUNTS_ALWAYS: frozenset[str] = frozenset({"done", "duplicate", "waiting"})
 
 State = Outcome | Literal["running", "vanished"]
 """What an attempt is now; *vanished*: no sign of life, and nobody wrote an end."""
-
-_FILE = re.compile(r"(?P<shard>.+)\.(?P<number>\d+)\.json")
 
 
 @dataclass(frozen=True)
@@ -190,6 +187,9 @@ class Attempts(Sequence[AttemptState]):
     def __len__(self) -> int:
         return len(self._states)
 
+    def __iter__(self) -> Iterator[AttemptState]:
+        return iter(self._states)
+
 
 def find_attempts(folder: Path) -> dict[str, Attempts]:
     """Every attempt by shard, known by the names of the files alone until somebody looks."""
@@ -206,8 +206,12 @@ def is_running(folder: Path, shard: str) -> bool:
 
 def _list(folder: Path) -> list[tuple[str, int]]:
     names = os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208 (ten times as fast)
-    matches = [_FILE.fullmatch(name) for name in names if not name.startswith(".")]
-    return sorted((match["shard"], int(match["number"])) for match in matches if match)
+    found = []
+    for name in names:
+        shard, _, number = name.removesuffix(".json").rpartition(".")
+        if shard and number.isdecimal() and name.endswith(".json") and name[0] != ".":
+            found.append((shard, int(number)))
+    return sorted(found)
 
 
 def _read(folder: Path, shard: str, number: int) -> AttemptState | None:

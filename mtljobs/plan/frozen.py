@@ -1,15 +1,16 @@
 """The frozen plan: what a run consists of, one immutable file per growth, JSON lines.
 
 Line 1 is the header (grid, cells, layouts, resources, and a table of every key that a shard has a
-value for, with each of its values, once), every further line a shard. It names its settings, inputs
-and place by positions in that table, and its parents by their lines: ten thousand shards differ in
-little, and each of their workers reads them all. The newest file is the whole run; older ones stay
-for the workers that were started with them.
+value for, with each of its values, once). Then comes a line for each field of a shard, with the
+values of all shards. Settings, inputs and places are positions in the table, and parents are
+positions among the shards: ten thousand shards differ in little, and each of their workers reads
+all. The newest file is the whole run; older ones stay for the workers that were started with them.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -154,58 +155,57 @@ class _Table:
         return [json.loads(text) for text in self._positions]
 
 
+_PLAIN = ("name", "stage", "identity", "shared")
 _MAPPINGS = ("inputs", "spec", "place")
 
 
 def _text(plan: Plan) -> str:
     table = _Table()
-    lines = {shard.name: line for line, shard in enumerate(plan.shards)}
-    shards = [
-        vars(shard)
-        | {"parents": [lines[name] for name in shard.parents]}
-        | {key: table.refer(getattr(shard, key)) for key in _MAPPINGS}
-        for shard in plan.shards
-    ]
+    positions = {shard.name: position for position, shard in enumerate(plan.shards)}
+
+    def refer(names: tuple[str, ...]) -> list[int]:
+        return [positions[name] for name in names]
+
+    columns = {key: [getattr(shard, key) for shard in plan.shards] for key in _PLAIN}
+    columns["parents"] = [refer(shard.parents) for shard in plan.shards]
+    columns |= {
+        key: [table.refer(getattr(shard, key)) for shard in plan.shards] for key in _MAPPINGS
+    }
     header = {
         "format": FORMAT,
         "grid": plan.grid,
-        "cells": [
-            vars(cell) | {"shards": [lines[name] for name in cell.shards]} for cell in plan.cells
-        ],
+        "cells": [vars(cell) | {"shards": refer(cell.shards)} for cell in plan.cells],
         "layouts": {name: dataclasses.asdict(value) for name, value in plan.layouts.items()},
         "resources": plan.resources,
         "backend": plan.backend,
         "provisional": plan.provisional,
         "table": table.to_json(),
-        "shards": len(shards),
     }
-    return "".join(json.dumps(line, allow_nan=False) + "\n" for line in (header, *shards))
+    lines = (header, *({key: values} for key, values in columns.items()))
+    return "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
 
 
 def _plan(text: str) -> Plan:
-    # In one go, so that the decoder makes the text of each key once.
-    header, *lines = json.loads(f"[{','.join(text.splitlines())}]")
-    if header["format"] != FORMAT or header["shards"] != len(lines):
-        raise ValueError("cut off, or written by another release")
-    names = [line["name"] for line in lines]
+    header, *lines = map(json.loads, text.splitlines())
+    if header["format"] != FORMAT:
+        raise ValueError("written by another release")
+    columns = {key: values for line in lines for key, values in line.items()}
+    names, table = columns["name"], header["table"]
+    columns["parents"] = [_pick(names, positions) for positions in columns["parents"]]
+    for key in _MAPPINGS:
+        columns[key] = [dict(_pick(table, positions)) for positions in columns[key]]
+    fields = (columns[entry.name] for entry in dataclasses.fields(Shard))
     return Plan(
         grid=header["grid"],
         cells=tuple(
             Cell(**{**cell, "shards": _pick(names, cell["shards"])}) for cell in header["cells"]
         ),
         layouts={name: _layout(value) for name, value in header["layouts"].items()},
-        shards=tuple(_shard(line, names, header["table"]) for line in lines),
+        shards=tuple(itertools.starmap(Shard, zip(*fields, strict=True))),
         resources=header["resources"],
         backend=header["backend"],
         provisional=header["provisional"],
     )
-
-
-def _shard(line: dict[str, Any], names: list[str], table: list[tuple[str, Any]]) -> Shard:
-    line["parents"] = _pick(names, line["parents"])
-    for key in _MAPPINGS:
-        line[key] = dict(_pick(table, line[key]))
-    return Shard(**line)
 
 
 def _pick(values: list[T], positions: list[int]) -> tuple[T, ...]:

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from mtljobs.cli.options import parse_only
+from mtljobs.cli.only import parse_only
 from mtljobs.errors import UserError
 
 CELLS = list(itertools.product(["a", "b"], [0.0, 0.5], [0, 1]))

@@ -136,16 +136,17 @@ class TestEnvironment:
 
 
 class TestWhatARunNeeds:
-    def test_workspace_is_writable_and_data_and_weights_are_not(self, run, workspace):
-        resources = {
-            "data": {"mine": "/data/mine"},
-            "weights": {"0" * 64: "/weights/w.safetensors"},
-        }
+    def test_workspace_is_writable_and_data_and_weights_are_not(self, run, workspace, tmp_path):
+        data, weights = tmp_path / "data", tmp_path / "w.safetensors"
+        data.mkdir()
+        weights.touch()
+        named = {"mine": str(data), "elsewhere": str(tmp_path / "nowhere")}
+        resources = {"data": named, "weights": {"0" * 64: str(weights)}}
         plan = dataclasses.replace(read_newest(run), resources=resources)
         assert run_binds(run, plan) == [
             Bind(workspace.root, writable=True),
-            Bind(Path("/data/mine")),
-            Bind(Path("/weights/w.safetensors")),
+            Bind(data),
+            Bind(weights),
         ]
 
     @pytest.fixture

@@ -139,6 +139,23 @@ def test_plan_of_another_format_is_refused(run, first, tmp_path):
 
 
 def test_every_line_is_json_that_any_reader_takes(run, first):
-    header, *shards = [json.loads(line) for line in lines_of(run, first)]
-    assert header["shards"] == len(shards) == len(first.shards)
-    assert [shard["name"] for shard in shards] == [shard.name for shard in first.shards]
+    header, *columns = [json.loads(line) for line in lines_of(run, first)]
+    values = {key: column for line in columns for key, column in line.items()}
+    assert values["name"] == [shard.name for shard in first.shards]
+    last = first.shards[-2]
+    assert [values["name"][position] for position in values["parents"][-2]] == list(last.parents)
+    assert dict(header["table"][position] for position in values["spec"][-2]) == last.spec
+
+
+def test_settings_that_are_equal_numbers_of_other_types_stay_what_they_are(run, first):
+    *others, last = first.shards
+    values = (0, 0.0, False, 1, 1.0, True, None, "0")
+    shards = [
+        dataclasses.replace(others[0], name=f"shard-{index}", parents=(), spec={"key": value})
+        for index, value in enumerate(values)
+    ]
+    odd = dataclasses.replace(
+        first, cells=(), shards=(*shards, dataclasses.replace(last, parents=()))
+    )
+    read = read_plan(freeze_plan(run, odd, previous=None))
+    assert [repr(shard.spec["key"]) for shard in read.shards[:-1]] == [repr(v) for v in values]
