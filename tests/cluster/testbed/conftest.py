@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mtljobs.cluster.queue import find_jobs
+from mtljobs.cluster.queue import read_queue
 from mtljobs.cluster.states import RunState, ShardState, read_states
 from mtljobs.ledger.attempts import AttemptState
 from mtljobs.ledger.paths import RunFolder, Workspace, scratch_folder
@@ -140,7 +140,7 @@ class Study:
 
     def job(self, stage: str = "train") -> str:
         """Slurm's id of the job in which a stage's first shard waits or runs."""
-        return find_jobs(self.run)[self.shard(stage).shard.name]
+        return read_queue(self.run).shards[self.shard(stage).shard.name]
 
     def finish(self, *, resumes: int = 0) -> None:
         """Wait until the run is complete, by itself but for so many `mtljobs resume`."""
