@@ -75,7 +75,8 @@ def read_queue(run: RunFolder, *, max_age_s: float = 0.0) -> Queue:
         UserError: The queue does not answer.
     """
     submissions = find_submissions(run)
-    if not submissions or shutil.which("squeue") is None:
+    # Who submits wants to know how full the queue is of others; who only looks does not.
+    if (max_age_s and not submissions) or shutil.which("squeue") is None:
         return Queue()
     # A job without a script has no third column.
     lines = [(line + "  ").split(" ", 2) for line in _ask_queue(run, max_age_s).splitlines()]
