@@ -24,6 +24,7 @@ from mtljobs.cli.options import (
     JsonOption,
     NewRunOption,
     OnlyOption,
+    ProfileOption,
     RunArgument,
     SlotsOption,
     WorkspaceOption,
@@ -107,6 +108,7 @@ def submit(
     executor: ExecutorOption = "auto",
     detach: DetachOption = False,
     cpus: SlotsOption = None,
+    profile: ProfileOption = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Compute what a grid asks for and the run does not have yet; submitting twice is harmless.
@@ -116,6 +118,7 @@ def submit(
     """
     from mtljobs.cli.following import queue, work_on
     from mtljobs.cli.only import parse_only
+    from mtljobs.cluster.profiles import choose_profile, rights
     from mtljobs.cluster.proposal import propose
     from mtljobs.cluster.submission import choose_executor, freeze
     from mtljobs.ledger.paths import open_workspace
@@ -124,9 +127,11 @@ def submit(
         grid, workspace=open_workspace(workspace), run_name=run, wanted=parse_only(only)
     )
     chosen = choose_executor(executor)
-    freeze(proposal)
+    cluster = choose_profile(proposal.run, profile)
+    with rights(cluster):
+        freeze(proposal)
     if chosen == "slurm":
-        queue(console, proposal.run, retry_failed=False)
+        queue(console, proposal.run, cluster, retry_failed=False)
     else:
         work_on(console, proposal.run, detach=detach, cpus=cpus, retry_failed=False)
 
@@ -137,17 +142,19 @@ def resume(
     executor: ExecutorOption = "auto",
     detach: DetachOption = False,
     cpus: SlotsOption = None,
+    profile: ProfileOption = None,
     workspace: WorkspaceOption = None,
 ) -> None:
     """Go on with a run that was stopped; failed and killed shards are tried again."""
     from mtljobs.cli.following import queue, work_on
+    from mtljobs.cluster.profiles import choose_profile
     from mtljobs.cluster.runs import find_run
     from mtljobs.cluster.submission import choose_executor
     from mtljobs.ledger.paths import open_workspace
 
     found = find_run(run, open_workspace(workspace))
     if choose_executor(executor) == "slurm":
-        queue(console, found, retry_failed=True)
+        queue(console, found, choose_profile(found, profile), retry_failed=True)
     else:
         work_on(console, found, detach=detach, cpus=cpus, retry_failed=True)
 

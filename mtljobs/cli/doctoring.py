@@ -10,23 +10,12 @@ from typing import Annotated
 import typer
 
 from mtljobs.cli.console import make_console, print_json
-from mtljobs.cli.options import JsonOption, WorkspaceOption
-from mtljobs.ledger.paths import open_workspace
+from mtljobs.cli.options import JsonOption, ProfileOption, WorkspaceOption
 
 PROBLEM = 1
 
 console = make_console()
 errors = make_console(stderr=True)
-
-ProfileOption = Annotated[
-    str | None,
-    typer.Option(
-        "--profile",
-        "-p",
-        help="Of the cluster: a name in jobs/profiles/, a shipped one, or a path; default: none.",
-        metavar="PROFILE",
-    ),
-]
 
 
 def init(
@@ -79,6 +68,7 @@ def doctor(
     from mtljobs.cli.show_findings import print_findings
     from mtljobs.cluster.doctor import examine
     from mtljobs.cluster.profiles import find_profile
+    from mtljobs.ledger.paths import open_workspace
     from mtljobs.settings.profile import Profile
 
     found = Profile() if profile is None else find_profile(profile)

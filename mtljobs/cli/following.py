@@ -11,28 +11,28 @@ import typer
 from rich.console import Console
 
 from mtljobs.cli.show import LogLines, print_results, render_state
-from mtljobs.cluster.queue import find_jobs
+from mtljobs.cluster.queue import RARELY_S, read_queue
 from mtljobs.cluster.runs import is_driven
 from mtljobs.cluster.states import RunState, Watcher, count_slots, read_states
 from mtljobs.errors import UserError
 from mtljobs.ledger.paths import RunFolder
+from mtljobs.settings.profile import Profile
 
 FAILED, INCOMPLETE = 1, 3
 LOOK_S = 0.5
-QUEUE_LOOK_S = 10.0
 
 
-def queue(console: Console, run: RunFolder, *, retry_failed: bool) -> None:
-    """Hand a run to Slurm."""
-    from mtljobs.cluster.slurm import submit_run
+def queue(console: Console, run: RunFolder, profile: Profile, *, retry_failed: bool) -> None:
+    """Hand a run to Slurm, which follows this profile from now on."""
+    from mtljobs.cluster.profiles import remember_profile, rights
+    from mtljobs.cluster.sweep import submit_run
 
-    jobs = submit_run(run, retry_failed=retry_failed)
-    console.print(
-        f"queued {run.name} as Slurm jobs {', '.join(jobs)}; follow it with `mtljobs status` or "
-        "`mtljobs wait`"
-        if jobs
-        else f"all that is left of {run.name} is in Slurm's queue already; see `mtljobs status`"
-    )
+    with rights(profile):
+        remember_profile(run, profile)
+    submission = submit_run(run, retry_failed=retry_failed)
+    console.print(f"{run.name}: {submission.words}")
+    if submission.jobs or submission.sweep:
+        console.print("follow it with `mtljobs status` or `mtljobs wait`")
 
 
 def work_on(
@@ -89,32 +89,34 @@ def follow(
 def wait_for(console: Console, run: RunFolder, *, timeout_s: float | None) -> RunState:
     """Follow a run until nothing works on it any more, or the time is over."""
     deadline = time.monotonic() + (timeout_s if timeout_s is not None else float("inf"))
-    is_queued = bool(find_jobs(run))
+    is_queued = _is_queued(run)
 
     def is_over(now: RunState) -> bool:
         if time.monotonic() > deadline:
             return True
         if is_queued:
-            return not find_jobs(run)
+            return not _is_queued(run)
         return now.is_complete or not (now.running or is_driven(run))
 
-    return follow(console, run, until=is_over, look_s=QUEUE_LOOK_S if is_queued else LOOK_S)
+    return follow(console, run, until=is_over, look_s=RARELY_S if is_queued else LOOK_S)
+
+
+def _is_queued(run: RunFolder) -> bool:
+    return bool(read_queue(run, max_age_s=RARELY_S).jobs)
 
 
 def print_state(console: Console, state: RunState, slots: int) -> None:
     """Print how a run stands, and whether somebody works on it."""
     console.print(render_state(state, slots))
-    if state.is_complete or state.running or is_driven(state.run):
+    if state.is_complete or is_driven(state.run):
         return
+    from mtljobs.cluster.outlook import outlook
+
     try:
-        waiting = len(find_jobs(state.run))
+        for line in outlook(state):
+            console.print(line)
     except UserError as error:
         console.print(str(error))
-        return
-    if waiting:
-        console.print(f"{waiting} shards wait in Slurm's queue")
-    else:
-        console.print("nothing works on it; `mtljobs resume` goes on")
 
 
 def exit_code(state: RunState) -> int:

@@ -36,6 +36,15 @@ OnlyOption = Annotated[
         metavar="KEY=VALUE,...",
     ),
 ]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        "-p",
+        help="Of the cluster: a name in jobs/profiles/, a shipped one, or a path.",
+        metavar="PROFILE",
+    ),
+]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print one JSON value, for programs, and nothing else.")
 ]

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-
-from mtljobs.cluster.queue import clean_environment
 
 ANSWER_S = 20.0
 """How long an answer is waited for: a busy controller takes seconds."""
+LEAKING = ("SLURM_", "SBATCH_", "SRUN_", "SQUEUE_", "SCANCEL_", "PMIX_")
+"""Variables of an allocation that we may be in, and options that would override ours."""
+KEPT = frozenset(
+    {"SLURM_CONF", "SBATCH_ACCOUNT", "SBATCH_CONSTRAINT", "SBATCH_PARTITION", "SBATCH_QOS"}
+)
+"""Where this cluster is, and where on it the user wants jobs to run."""
+OF_A_JOB = frozenset(
+    {"CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "TMPDIR"}
+)
+"""What Slurm and its prologs set in a job, and is of no use on the node of another."""
 
 
 @dataclass(frozen=True)
@@ -45,3 +56,20 @@ def ask(*command: str, timeout_s: float = ANSWER_S) -> Answer:
         said = done.stderr.strip() or done.stdout.strip() or f"it ended with {done.returncode}"
         return Answer(done.stdout, f"`{command[0]}`: {' '.join(said.split())}")
     return Answer(done.stdout)
+
+
+@contextmanager
+def clean_environment() -> Iterator[None]:
+    """While inside, no variable of an allocation reaches Slurm's commands or a job."""
+    of_a_job = OF_A_JOB if "SLURM_JOB_ID" in os.environ else frozenset()
+    leaking = {
+        name: value
+        for name, value in os.environ.items()
+        if (name.startswith(LEAKING) and name not in KEPT) or name in of_a_job
+    }
+    for name in leaking:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(leaking)

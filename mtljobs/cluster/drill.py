@@ -23,9 +23,8 @@ import submitit
 from submitit.core.utils import FailedJobError
 
 from mtljobs.cluster import rehearsal
-from mtljobs.cluster.asking import ask
+from mtljobs.cluster.asking import ask, clean_environment
 from mtljobs.cluster.parameters import job_parameters
-from mtljobs.cluster.queue import clean_environment
 from mtljobs.cluster.rehearsal_host import PART
 from mtljobs.cluster.site import Site
 from mtljobs.errors import UserError

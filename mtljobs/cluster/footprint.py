@@ -81,7 +81,6 @@ def predict_footprint(plan: Plan, due: Sequence[Shard], workspace: Workspace) ->
         array for node in build_schema(plan.layouts).values() for array in node.arrays.values()
     ]
     network = _network_size(plan.shards, workspace)
-    segments = [shard for shard in due if shard.stage == "segment"]
     networks = sum(shard.shared and shard.stage != "segment" for shard in due)
     free = os.statvfs(existing(workspace.root))
     return Footprint(

@@ -75,7 +75,7 @@ class LocalDriver:
         """Start shards until none is running and none can be started."""
         while True:
             if not claim.renew():
-                raise _driven_already(self.run)
+                raise driven_already(self.run)
             state = self._look()
             if self._stopping:
                 _stop_workers(state)
@@ -153,22 +153,29 @@ def _try_to_reduce(state: RunState) -> MtljobsError | None:
 
 
 @contextmanager
-def sole_driver(run: RunFolder) -> Iterator[claims.Claim]:
+def sole_driver(run: RunFolder, *, patience_s: float = 0.0) -> Iterator[claims.Claim]:
     """While inside, nobody else drives or submits the run.
 
+    Args:
+        run: That shall have one driver.
+        patience_s: How long to wait for another one to end.
+
     Raises:
-        UserError: Somebody does.
+        DrivenAlreadyError: Somebody else does.
     """
-    claim = claims.acquire(run.driving)
-    if claim is None:
-        raise _driven_already(run)
+    deadline = time.monotonic() + patience_s
+    while (claim := claims.acquire(run.driving)) is None:
+        if time.monotonic() >= deadline:
+            raise driven_already(run)
+        time.sleep(POLL_S)
     try:
         yield claim
     finally:
         claim.release()
 
 
-def _driven_already(run: RunFolder) -> UserError:
+def driven_already(run: RunFolder) -> DrivenAlreadyError:
+    """What to raise where another driver works on the run, or has taken it over."""
     return DrivenAlreadyError(
         f"the run {run.name!r} is being driven already, by another `mtljobs submit` or `resume`, "
         "which takes up what was added. `mtljobs wait` follows it, `mtljobs cancel` stops it."

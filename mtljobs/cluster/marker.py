@@ -15,6 +15,7 @@ from mtljobs.ledger.files import read_json, replace_file, to_json
 from mtljobs.ledger.paths import RunFolder, create_folder
 
 MARKER = "shards.json"
+SWEEP = "sweep"
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,13 @@ class Marker:
     """What one folder of `submissions/` was submitted for.
 
     Attributes:
-        stage: Of its shards, or "sweep".
+        stage: Of its shards, or `SWEEP`.
         shards: Names by array index; none for a sweep.
         plan: File of the plan that the shards are lines of.
         memory_gb: That each of them was given.
-        round: How many sweeps had submitted before, since somebody submitted or resumed by hand.
+        round: How often a sweep had tried shards again before, since somebody submitted or resumed
+            the run by hand.
+        attempts: How many attempts there had been at each shard.
         job: Id of the job or array; None until Slurm has told it.
     """
 
@@ -35,6 +38,7 @@ class Marker:
     plan: str
     memory_gb: float
     round: int
+    attempts: tuple[int, ...] = ()
     job: str | None = None
 
     def write(self, folder: Path) -> None:
@@ -50,14 +54,20 @@ class Marker:
             CorruptionError: It is not JSON.
         """
         values = read_json(folder / MARKER)
-        return cls(**{**values, "shards": tuple(values["shards"])})
+        lists = {key: tuple(values[key]) for key in ("shards", "attempts")}
+        return cls(**{**values, **lists})
 
 
 def new_submission(run: RunFolder) -> Path:
     """A new folder of `submissions/`, with a number that no other has."""
     create_folder(run.submissions)
-    taken = [int(path.name) for path in run.submissions.iterdir() if path.name.isdecimal()]
-    return create_folder(run.submissions / f"{max(taken, default=0) + 1:04d}")
+    return create_folder(run.submissions / f"{next_number(run):04d}")
+
+
+def next_number(run: RunFolder) -> int:
+    """The first number above those of all submissions that there are."""
+    taken = [int(path.name) for path in run.submissions.glob("*") if path.name.isdecimal()]
+    return max(taken, default=0) + 1
 
 
 def find_submissions(run: RunFolder) -> dict[Path, Marker]:

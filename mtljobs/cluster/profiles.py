@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mtljobs.errors import ProfileError, nearest
@@ -53,7 +56,26 @@ def run_profile(run: RunFolder) -> Profile:
     """The profile that the run follows: the one it was last submitted with, or no wishes."""
     try:
         values = read_json(run.profile)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Profile()
     profile: Profile = restore(Profile, values)
     return profile
+
+
+def choose_profile(run: RunFolder, name: str | None) -> Profile:
+    """The profile that a user names for a run; with None, the one that the run follows.
+
+    Raises:
+        ProfileError: There is no such profile, or it cannot be meant.
+    """
+    return run_profile(run) if name is None else find_profile(name)
+
+
+@contextmanager
+def rights(profile: Profile) -> Iterator[None]:
+    """While inside, files and folders that are made let in whom the profile lets in."""
+    before = os.umask(int(profile.umask, 8))
+    try:
+        yield
+    finally:
+        os.umask(before)

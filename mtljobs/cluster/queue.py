@@ -1,46 +1,99 @@
-"""Slurm's queue: what waits or runs there of a run, and a way to take it back.
+"""Slurm's queue: what waits or runs there of a run, how much more it takes, and a way to take back.
 
 A job is known by the folder that it was submitted from, whose marker names the shard of each index.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from mtljobs.cluster.marker import find_submissions
-from mtljobs.errors import UserError
-from mtljobs.ledger.paths import RunFolder
+from mtljobs.cluster.asking import ask
+from mtljobs.cluster.marker import SWEEP, find_submissions
+from mtljobs.cluster.runs import run_workspace
+from mtljobs.errors import CorruptionError, UserError
+from mtljobs.ledger.files import read_json, replace_file
+from mtljobs.ledger.paths import RunFolder, create_folder
 
-LEAKING = ("SLURM_", "SBATCH_", "SRUN_", "SQUEUE_", "SCANCEL_", "PMIX_")
-"""Variables of an allocation that we may be in, and options that would override ours."""
-KEPT = frozenset(
-    {"SLURM_CONF", "SBATCH_ACCOUNT", "SBATCH_CONSTRAINT", "SBATCH_PARTITION", "SBATCH_QOS"}
-)
-"""Where this cluster is, and where on it the user wants jobs to run."""
+RARELY_S = 30.0
+"""How old an answer may be that is only shown: sites count the questions that their users ask."""
+ANSWER_S = 60.0
+"""How long an answer is waited for, which decides what is submitted."""
 
 
-def find_jobs(run: RunFolder) -> dict[str, str]:
-    """The id of the job, or of the array, in which a shard waits or runs, by name of the shard.
+@dataclass(frozen=True)
+class Queue:
+    """What Slurm has of a run, and of its user in all.
+
+    Attributes:
+        shards: Name of a shard that waits or runs -> id of its job or array.
+        sweeps: Ids of the sweeps that wait or run.
+        folders: Folder of a submission of the run -> id of its job or array.
+        running: `SLURM_JOB_ID` of every job and element of the user, of any run.
+        size: How many these are.
+    """
+
+    shards: Mapping[str, str] = field(default_factory=dict)
+    sweeps: tuple[str, ...] = ()
+    folders: Mapping[Path, str] = field(default_factory=dict)
+    running: frozenset[str] = frozenset()
+    size: int = 0
+
+    @property
+    def jobs(self) -> list[str]:
+        """Ids of the run's jobs and arrays: sweeps, which could submit more, come first."""
+        return [*self.sweeps, *sorted(set(self.shards.values()), key=int)]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What this cluster's configuration allows.
+
+    Attributes:
+        array: Elements of an array.
+        jobs: That may be in the queue, of all users together; each element counts.
+    """
+
+    array: int
+    jobs: int
+
+
+def read_queue(run: RunFolder, *, max_age_s: float = 0.0) -> Queue:
+    """What is in the queue of a run; one question answers for all runs of a workspace.
+
+    Args:
+        max_age_s: An earlier answer does, if it is not older.
 
     Raises:
         UserError: The queue does not answer.
     """
     submissions = find_submissions(run)
     if not submissions or shutil.which("squeue") is None:
-        return {}
-    jobs = {}
-    for line in _ask("squeue", "--me", "--noheader", "--array", "--format=%i %o").splitlines():
-        element, _, script = line.strip().partition(" ")
+        return Queue()
+    shards: dict[str, str] = {}
+    sweeps: list[str] = []
+    folders: dict[Path, str] = {}
+    # A job without a script has no third column.
+    lines = [(line + "  ").split(" ", 2) for line in _ask_queue(run, max_age_s).splitlines()]
+    for element, _, script in lines:
+        folder = Path(script.strip()).parent.resolve()
+        marker = submissions.get(folder)
+        if marker is None:
+            continue
         job, _, index = element.partition("_")
-        marker = submissions.get(Path(script).parent.resolve())
-        if marker is not None:
-            jobs[marker.shards[int(index or 0)]] = job
-    return jobs
+        folders[folder] = job
+        if marker.stage == SWEEP:
+            sweeps.append(job)
+        else:
+            shards[marker.shards[int(index or 0)]] = job
+    return Queue(
+        shards, tuple(sweeps), folders, frozenset(number for _, number, _ in lines), len(lines)
+    )
 
 
 def cancel_jobs(run: RunFolder) -> list[str]:
@@ -49,47 +102,57 @@ def cancel_jobs(run: RunFolder) -> list[str]:
     Returns:
         Ids of the jobs and arrays.
     """
-    jobs = sorted(set(find_jobs(run).values()), key=int)
+    taken: list[str] = []
+    while jobs := [job for job in read_queue(run).jobs if job not in taken]:
+        _ask("scancel", *jobs)
+        taken += jobs
+        time.sleep(1)  # until no sweep is left that was submitting just then
+    return taken
+
+
+def cancel(*jobs: str) -> None:
+    """Take jobs, arrays or elements from the queue."""
     if jobs:
         _ask("scancel", *jobs)
-    return jobs
 
 
-def read_max_array_size() -> int:
-    """How many elements an array of this cluster may have.
+def read_limits() -> Limits:
+    """How much this cluster takes.
 
     Raises:
         UserError: Slurm does not answer.
     """
+    known = {"MaxArraySize": 1, "MaxJobCount": 10_000}
     for line in _ask("scontrol", "show", "config").splitlines():
-        name, _, value = line.partition("=")
-        if name.strip() == "MaxArraySize":
-            return max(1, int(value))
-    return 1
+        name, _, value = (part.strip() for part in line.partition("="))
+        if name in known and value.isdecimal():
+            known[name] = int(value)
+    return Limits(array=max(1, known["MaxArraySize"]), jobs=known["MaxJobCount"])
+
+
+def _ask_queue(run: RunFolder, max_age_s: float) -> str:
+    """A line for each of the user's jobs and elements: how Slurm shows it, its id, its script."""
+    path = run_workspace(run).shared / f"queue-{os.getuid()}.json"
+    if max_age_s:
+        try:
+            answer = read_json(path)
+            if 0 <= time.time() - float(answer["asked"]) <= max_age_s:
+                return str(answer["text"])
+        except (FileNotFoundError, CorruptionError, KeyError, TypeError):
+            pass
+    else:
+        path.unlink(missing_ok=True)  # who asks anew is about to change the queue
+    asked = time.time()
+    text = _ask("squeue", "--me", "--noheader", "--array", "--format=%i %A %o")
+    if max_age_s:
+        create_folder(path.parent)
+        replace_file(path, json.dumps({"asked": asked, "text": text}).encode())
+    return text
 
 
 def _ask(*command: str) -> str:
-    """What a command of Slurm prints."""
-    with clean_environment():
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    if answer.returncode:
-        raise UserError(
-            f"`{command[0]}` failed: {answer.stderr.strip()}. Try again when Slurm answers."
-        )
-    return answer.stdout
-
-
-@contextmanager
-def clean_environment() -> Iterator[None]:
-    """While inside, no variable of an allocation reaches Slurm's commands or a job."""
-    leaking = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(LEAKING) and name not in KEPT
-    }
-    for name in leaking:
-        del os.environ[name]
-    try:
-        yield
-    finally:
-        os.environ.update(leaking)
+    """What a command of Slurm prints, which must not fail."""
+    answer = ask(*command, timeout_s=ANSWER_S)
+    if answer.problem is not None:
+        raise UserError(f"{answer.problem}. Try again when Slurm answers.")
+    return answer.text

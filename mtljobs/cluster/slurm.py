@@ -1,161 +1,231 @@
-"""The Slurm executor: a run's shards as job arrays, each after the arrays that hold its parents.
+"""One job of Slurm: an array of shards, or a sweep, handed over by stock submitit.
 
-There is no head process. A preempted job is requeued by Slurm and goes on from its checkpoint; what
-ended otherwise, or found its parents missing, is submitted again by `mtljobs resume`.
+Any line may be the last one executed. The marker in a job's folder comes first, then the job, then
+submitit's file for each element, then the marker once more, with the job's id. A job whose files
+are missing ends without having done anything, after a minute: `complete_submissions` writes them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import itertools
+import io
+import re
 import shlex
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import submitit
-from submitit.core.utils import FailedJobError
+from submitit.core.utils import DelayedSubmission, FailedJobError, JobPaths
+from submitit.slurm.slurm import _make_sbatch_string
 
 from mtljobs import worker
-from mtljobs.cluster.local import sole_driver
-from mtljobs.cluster.marker import Marker, new_submission
-from mtljobs.cluster.profiles import run_profile
-from mtljobs.cluster.queue import clean_environment, find_jobs, read_max_array_size
-from mtljobs.cluster.states import RunState, read_states
-from mtljobs.contracts import Shard
+from mtljobs.cluster.asking import clean_environment
+from mtljobs.cluster.marker import SWEEP, Marker, find_submissions, new_submission
+from mtljobs.cluster.parameters import job_parameters
+from mtljobs.cluster.states import RunState
+from mtljobs.cluster.windows import Array, count_threads
 from mtljobs.errors import UserError
+from mtljobs.ledger.files import remove_tree
 from mtljobs.ledger.paths import RunFolder
-from mtljobs.settings.base import restore
+from mtljobs.plan.frozen import read_plan
+from mtljobs.settings.base import load, restore
+from mtljobs.settings.profile import Profile
 from mtljobs.settings.resources import Resources
 
 WITHOUT_GPU = frozenset({"segment", "reduce"})
+SUPERVISOR = "mtljobs.cluster.supervisor"
+SWEEP_FUNCTION = "mtljobs.cluster.sweep:sweep_run"
+SWEEP_MIN = 15
+SWEEP_GB = 1.0
+LATER_MIN = 10
+"""Minutes after which a sweep looks again, where no job's end would call it."""
+
+_FULL = re.compile(r"submit ?job|submit limit|submitjobs|MaxSubmit|QOSGrp|MaxJob|temporarily", re.I)
+"""What `sbatch` says where a user, an account or the cluster has enough jobs in the queue."""
+
+Call = tuple[Callable[..., Any], tuple[Any, ...]]
+"""What one element of a job runs."""
 
 
-def submit_run(run: RunFolder, *, retry_failed: bool) -> list[str]:
-    """Queue what is not done, running or queued, and the reduction as the last job.
+class QueueFullError(UserError):
+    """The queue takes no more jobs of this user now."""
+
+
+def array_parameters(state: RunState, array: Array, profile: Profile) -> dict[str, Any]:
+    """What `sbatch` is told of an array, in submitit's words, but for its dependencies."""
+    resources = restore(Resources, state.plan.resources)
+    parameters = job_parameters(
+        profile,
+        name=f"mtljobs-{state.run.name}-{array.stage}",
+        minutes=resources.walltime_min,
+        memory_gb=array.memory_gb,
+        cpus=count_threads(array.shards[0]) + resources.loader_workers,
+        gpus=0 if array.stage in WITHOUT_GPU else resources.gpus,
+    )
+    threads = worker.thread_environment(array.shards[0])
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in threads.items()]
+    # A notice that comes before the supervisor listens shall not end the script.
+    setup = ["trap '' USR2", *parameters["setup"], *exports]
+    return {**parameters, "setup": setup, "array_parallelism": len(array.shards)}
+
+
+def sweep_parameters(run: RunFolder, profile: Profile) -> dict[str, Any]:
+    """What `sbatch` is told of a sweep: one core for some minutes, on a cheap partition."""
+    partition = profile.host_partition or profile.partition
+    parameters = job_parameters(
+        dataclasses.replace(profile, partition=partition, constraint=None),
+        name=f"mtljobs-{run.name}-{SWEEP}",
+        minutes=SWEEP_MIN,
+        memory_gb=SWEEP_GB,
+        cpus=1,
+        gpus=0,
+    )
+    # It needs no notice: it may be killed at any line, and is requeued.
+    additional = {**parameters["additional_parameters"], "signal": None}
+    return {**parameters, "additional_parameters": additional}
+
+
+def submit_array(
+    state: RunState, array: Array, *, profile: Profile, after: Collection[str], round_: int
+) -> str:
+    """Hand an array to Slurm.
 
     Args:
-        run: Its newest plan counts.
-        retry_failed: Failed shards too; otherwise they and what hangs on them are left out.
+        state: Of the run; its plan's lines are what elements are given.
+        array: What to submit.
+        profile: The cluster's.
+        after: Ids of jobs that must have ended, however, before it begins.
+        round_: For its marker.
 
     Returns:
-        Job ids of the new arrays, parents first; empty where all that is left is in the queue.
+        Its id.
 
     Raises:
-        UserError: Slurm refused, or cannot write to a folder of this name.
+        QueueFullError: There is no room for it.
+        UserError: `sbatch` refused it.
     """
-    _require_plain(run.root)
-    with sole_driver(run), clean_environment():
-        state = read_states(run)
-        jobs = find_jobs(run)
-        due = _due_shards(state, jobs, retry_failed=retry_failed)
-        submitted = []
-        for array in _arrays(due, read_max_array_size() if due else 1):
-            parents = {parent for shard in array for parent in shard.parents}
-            job = _submit_array(state, array, after={jobs[name] for name in parents & jobs.keys()})
-            jobs |= dict.fromkeys((shard.name for shard in array), job)
-            submitted.append(job)
-        reduction = state.plan.shards[-1]
-        if due or reduction.name not in jobs:
-            submitted.append(_submit_array(state, [reduction], after=set(jobs.values())))
-    return submitted
-
-
-def _due_shards(
-    state: RunState, queued: Collection[str], *, retry_failed: bool
-) -> list[tuple[int, Shard]]:
-    """What to submit, each with how many arrays must end before it can begin."""
-    depths: dict[str, int] = {}
-    due = []
-    for shard in state.plan.shards[:-1]:
-        known = state.shards[shard.name]
-        if known.state in {"done", "running"} or shard.name in queued:
-            depths[shard.name] = 0
-        elif depths.keys() >= set(shard.parents) and (retry_failed or not known.is_failed):
-            depths[shard.name] = 1 + max((depths[name] for name in shard.parents), default=0)
-            due.append((depths[shard.name], shard))
-    return due
-
-
-def _arrays(due: list[tuple[int, Shard]], longest: int) -> Iterator[list[Shard]]:
-    """Shards that may run at the same time and want the same resources, parents first."""
-
-    def kind(item: tuple[int, Shard]) -> tuple[int, str, int]:
-        return item[0], item[1].stage, _threads(item[1])
-
-    for _, group in itertools.groupby(sorted(due, key=kind), key=kind):
-        shards = [shard for _, shard in group]
-        for start in range(0, len(shards), longest):
-            yield shards[start : start + longest]
-
-
-def _submit_array(state: RunState, shards: Sequence[Shard], *, after: Collection[str]) -> str:
-    folder = new_submission(state.run)
-    names = tuple(shard.name for shard in shards)
     marker = Marker(
-        stage=shards[0].stage,
-        shards=names,
+        stage=array.stage,
+        shards=tuple(shard.name for shard in array.shards),
         plan=str(state.plan_path),
-        memory_gb=restore(Resources, state.plan.resources).memory_gb,
-        round=0,
+        memory_gb=array.memory_gb,
+        round=round_,
+        attempts=tuple(_count_attempts(state, shard.name) for shard in array.shards),
     )
+    parameters = array_parameters(state, array, profile)
+    return _submit(state.run, marker, SUPERVISOR, parameters, _afterany(after))
+
+
+def submit_sweep(state: RunState, *, profile: Profile, after: Collection[str], round_: int) -> str:
+    """Hand the next sweep to Slurm, as `submit_array`; with nothing to wait for, it comes later."""
+    marker = Marker(
+        stage=SWEEP, shards=(), plan=str(state.plan_path), memory_gb=SWEEP_GB, round=round_
+    )
+    when = _afterany(after) if after else {"begin": f"now+{LATER_MIN}minutes"}
+    return _submit(state.run, marker, None, sweep_parameters(state.run, profile), when)
+
+
+def complete_submissions(run: RunFolder, folders: Mapping[Path, str]) -> None:
+    """Finish what a killed `submit` had begun: the files and markers of jobs that Slurm has.
+
+    Args:
+        run: Whose they are.
+        folders: Folder of a submission -> id of its job, as the queue says.
+    """
+    for folder, marker in find_submissions(run).items():
+        if marker.job is not None or folder not in folders:
+            continue
+        job = folders[folder]
+        calls = _calls(run, marker)
+        for index, (function, arguments) in enumerate(calls):
+            name = job if len(calls) == 1 else f"{job}_{index}"
+            paths = JobPaths(folder, name)
+            if not paths.submitted_pickle.exists():
+                aside = folder / f".{name}.aside"
+                DelayedSubmission(function, *arguments).dump(aside)
+                aside.replace(paths.submitted_pickle)
+        dataclasses.replace(marker, job=job).write(folder)
+
+
+def _submit(
+    run: RunFolder,
+    marker: Marker,
+    module: str | None,
+    parameters: Mapping[str, Any],
+    when: Mapping[str, str],
+) -> str:
+    folder = new_submission(run)
     marker.write(folder)
-    # In the place of the batch shell: what Slurm signals and waits for is the supervisor itself.
-    supervisor = f"exec {shlex.quote(sys.executable)} -m mtljobs.cluster.supervisor"
-    executor = submitit.SlurmExecutor(folder=folder, python=supervisor)
-    executor.update_parameters(**_parameters(state, shards), dependency=_afterany(after))
-    lines = {shard.name: line for line, shard in enumerate(state.plan.shards)}
-    indices = [lines[name] for name in names]
+    executor = submitit.SlurmExecutor(folder=folder, python=_python(module))
+    executor.update_parameters(**_timed(parameters, when))
+    functions, arguments = zip(*_calls(run, marker), strict=True)
     try:
-        jobs = executor.map_array(worker.run_shard, [str(state.plan_path)] * len(indices), indices)
+        with clean_environment(), contextlib.redirect_stderr(io.StringIO()):
+            jobs = executor.map_array(functions[0], *zip(*arguments, strict=True))
     except FailedJobError as error:
-        raise UserError(
-            f"sbatch refused the {shards[0].stage} shards: {error}. What was queued before stays; "
-            "mend it and submit again, or take it back with `mtljobs cancel`."
+        remove_tree(folder)
+        kind = QueueFullError if _FULL.search(str(error)) else UserError
+        raise kind(
+            f"sbatch refused the {marker.stage} job: {error}. What was queued before stays; mend "
+            "it and submit again, or take it back with `mtljobs cancel`."
         ) from error
-    job = jobs[0].job_id.partition("_")[0]
+    job: str = jobs[0].job_id.partition("_")[0]
     dataclasses.replace(marker, job=job).write(folder)
     return job
 
 
-def _parameters(state: RunState, shards: Sequence[Shard]) -> dict[str, Any]:
-    """What `sbatch` is told, in submitit's words."""
-    stage = shards[0].stage
-    resources = restore(Resources, state.plan.resources)
-    threads = worker.thread_environment(shards[0])
-    return {
-        "job_name": f"mtljobs-{state.run.name}-{stage}",
-        "time": resources.walltime_min,
-        "mem": f"{round(resources.memory_gb * 1024)}MB",
-        "cpus_per_task": _threads(shards[0]) + resources.loader_workers,
-        "gpus_per_node": None if stage in WITHOUT_GPU else resources.gpus or None,
-        "array_parallelism": len(shards),
-        "stderr_to_stdout": True,
-        "use_srun": False,
-        # A notice that comes before the supervisor listens shall not end the script.
-        "setup": ["trap '' USR2", *(f"export {name}={value}" for name, value in threads.items())],
-        "additional_parameters": {
-            "requeue": True,
-            "signal": f"B:USR2@{run_profile(state.run).notice_s}",
-            "open-mode": "append",
-        },
-    }
+def batch_script(
+    folder: Path, parameters: Mapping[str, Any], *, elements: int, after: Sequence[str]
+) -> str:
+    """What `sbatch` is given of an array of shards, or of a sweep, which has no elements.
+
+    Args:
+        folder: Of the submission; it need not exist.
+        parameters: As `array_parameters` or `sweep_parameters` says.
+        elements: Shards of the array.
+        after: Ids of the jobs that it waits for, or what stands in their place.
+    """
+    when = {"dependency": f"afterany:{':'.join(after)}"} if after else {}
+    options = _timed(parameters, when) | ({"map_count": elements} if elements > 1 else {})
+    command = shlex.join(["-u", "-m", "submitit.core._submit", str(folder)])
+    script: str = _make_sbatch_string(
+        f"{_python(SUPERVISOR if elements else None)} {command}",
+        folder,
+        **options,
+    )
+    return script
 
 
-def _afterany(jobs: Collection[str]) -> str | None:
+def _python(module: str | None) -> str:
+    # In the place of the batch shell: what Slurm signals and waits for is this program itself.
+    python = f"exec {shlex.quote(sys.executable)}"
+    return python if module is None else f"{python} -m {module}"
+
+
+def _timed(parameters: Mapping[str, Any], when: Mapping[str, str]) -> dict[str, Any]:
+    """All that `sbatch` is told of a job, with when it may begin."""
+    additional = {**parameters["additional_parameters"], **when}
+    known = {key: value for key, value in additional.items() if value is not None}
+    return {**parameters, "additional_parameters": known}
+
+
+def _calls(run: RunFolder, marker: Marker) -> list[Call]:
+    """What each element of a job runs."""
+    if marker.stage == SWEEP:
+        return [(load(SWEEP_FUNCTION), (str(run.root),))]
+    lines = {shard.name: line for line, shard in enumerate(read_plan(Path(marker.plan)).shards)}
+    return [(worker.run_shard, (marker.plan, lines[name])) for name in marker.shards]
+
+
+def _count_attempts(state: RunState, name: str) -> int:
+    known = state.shards.get(name, state.reduction)
+    return len(known.attempts)
+
+
+def _afterany(jobs: Collection[str]) -> dict[str, str]:
     # Not afterok, which leaves a job in the queue for ever once a parent has failed. A shard whose
     # parents are missing ends as "waiting" by itself.
-    return f"afterany:{':'.join(sorted(jobs, key=int))}" if jobs else None
-
-
-def _threads(shard: Shard) -> int:
-    return int(worker.thread_environment(shard)["OMP_NUM_THREADS"])
-
-
-def _require_plain(folder: Path) -> None:
-    if set(str(folder)) & set("%\\\n"):
-        raise UserError(
-            f"Slurm cannot write to {str(folder)!r}, as %, \\ and line ends mean something else to "
-            "it. Choose another --workspace, or --executor local."
-        )
+    return {"dependency": f"afterany:{':'.join(sorted(jobs, key=int))}"} if jobs else {}

@@ -64,16 +64,16 @@ class RunState:
         plan_path: The newest plan's file.
         plan: What it says.
         shards: Every shard but the reduction, by name.
+        reduction: "done" where it came after the plan; `is_complete` says whether all was done.
         parents_done: Shards whose parents are done.
-        reduction: The newest attempt at the reduction.
     """
 
     run: RunFolder
     plan_path: Path
     plan: Plan
     shards: Mapping[str, ShardState]
+    reduction: ShardState
     parents_done: frozenset[str] = frozenset()
-    reduction: AttemptState | None = None
 
     @property
     def all_done(self) -> bool:
@@ -83,11 +83,7 @@ class RunState:
     @property
     def is_complete(self) -> bool:
         """Whether every shard is done, and in the store and the tables."""
-        reduced = self.reduction is not None and self.reduction.state == "done"
-        return self.all_done and reduced and not self._has_grown_since(self.reduction)
-
-    def _has_grown_since(self, attempt: AttemptState | None) -> bool:
-        return attempt is None or attempt.started < self.plan_path.stat().st_mtime
+        return self.all_done and self.reduction.state == "done"
 
     @property
     def failed(self) -> list[ShardState]:
@@ -148,13 +144,24 @@ def read_states(run: RunFolder) -> RunState:
     Raises:
         UserError: Nothing was ever submitted to the run.
     """
-    workspace = run_workspace(run)
     path = newest_plan(run)
     if path is None:
         raise UserError(
             f"nothing was submitted to the run {run.name!r}; see `mtljobs submit --help`."
         )
-    plan = read_plan(path)
+    return states_under(run, read_plan(path), path, planned=path.stat().st_mtime)
+
+
+def states_under(run: RunFolder, plan: Plan, path: Path, *, planned: float) -> RunState:
+    """The state that every shard of a plan has, or would have if it were the run's.
+
+    Args:
+        run: It need not exist.
+        plan: Which may not be written yet.
+        path: Where it is, or would be.
+        planned: Seconds since 1970 when it was written.
+    """
+    workspace = run_workspace(run)
     # Most attempts are those of shards that are done, and nobody needs to read them.
     attempts = find_attempts(run.attempts)
     shards = [shard for shard in plan.shards if shard.stage != "reduce"]
@@ -173,13 +180,22 @@ def read_states(run: RunFolder) -> RunState:
             )
             for shard in shards
         },
+        reduction=_reduction(plan.shards[-1], attempts, planned=planned),
         parents_done=frozenset(shard.name for shard in shards if done.issuperset(shard.parents)),
-        reduction=attempts["reduce"][-1] if "reduce" in attempts else None,
     )
 
 
 def _says_done(attempts: Mapping[str, Sequence[AttemptState]], shard: Shard) -> bool:
     return any(attempt.state in {"done", "duplicate"} for attempt in attempts.get(shard.name, ()))
+
+
+def _reduction(
+    shard: Shard, attempts: Mapping[str, Sequence[AttemptState]], *, planned: float
+) -> ShardState:
+    made = tuple(attempts.get(shard.name, ()))
+    if made and made[-1].state == "done" and made[-1].started >= planned:
+        return ShardState(shard, "done", made)
+    return ShardState(shard, _state(shard, set(shard.parents), made), made)
 
 
 def _state(shard: Shard, done: set[str], attempts: Sequence[AttemptState]) -> str:

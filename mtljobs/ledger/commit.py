@@ -11,7 +11,7 @@ from mtljobs.contracts import Record
 from mtljobs.errors import CorruptionError
 from mtljobs.ledger import attempts, claims
 from mtljobs.ledger.files import remove_tree, sync_folder, sync_tree
-from mtljobs.ledger.paths import RunFolder, Workspace, claim_folder, create_folder
+from mtljobs.ledger.paths import RunFolder, Workspace, claim_folder, create_folder, make_folder
 from mtljobs.ledger.records import RECORD, write_record
 
 
@@ -21,7 +21,7 @@ def new_staging(parent: Path, name: str) -> Path:
     for number in itertools.count(1):
         staging = parent / f"{name}.{number}"
         try:
-            staging.mkdir(mode=0o700)
+            make_folder(staging)
         except FileExistsError:
             continue
         return staging

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
@@ -16,11 +17,27 @@ RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def create_folder(folder: Path) -> Path:
-    """Make a folder and its missing parents, readable by this user alone; return it."""
+    """Make a folder and its missing parents, closed to all others; return it.
+
+    The user's group is let in where the umask says so and keeps everybody else out, as 007 does:
+    that is a choice, and 022 is what a system gives.
+    """
     for missing in [*reversed(folder.parents), folder]:
         if not missing.is_dir():
-            missing.mkdir(mode=0o700, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                make_folder(missing)
     return folder
+
+
+def make_folder(folder: Path) -> None:
+    """Make one folder, with the rights of `create_folder`.
+
+    Raises:
+        FileExistsError: It is there.
+    """
+    folder.mkdir(mode=0o775)
+    if folder.stat().st_mode & 0o007:
+        folder.chmod(0o700)
 
 
 @dataclass(frozen=True)
@@ -88,6 +105,16 @@ class RunFolder:
     def profile(self) -> Path:
         """The cluster that the run was last submitted to, as its profile said."""
         return self.root / "profile.json"
+
+    @property
+    def resumed(self) -> Path:
+        """What was forgiven when somebody last resumed the run on Slurm."""
+        return self.root / "resumed.json"
+
+    @property
+    def sweeps(self) -> Path:
+        """What sweeps decided, a line each."""
+        return self.logs / "sweeps.log"
 
     @property
     def logs(self) -> Path:

@@ -26,7 +26,8 @@ class Profile:
         gpu_type: Model of the GPU, as in `--gpus-per-node=a100:1`; None: any.
         walltime_max_min: Longest time limit of the partition in minutes; None: unknown.
         memory_max_gb: Most memory that a shard is given after it ran out of it.
-        queued_max: Most jobs that the user may have in the queue; None: what the cluster says.
+        queued_max: Most jobs that the user may have in the queue, elements of arrays counted each;
+            None: what the cluster says. A shard, the sweep that submits it and the next are 3.
         modules: Loaded before anything else runs, as in `Python/3.11.5-GCCcore-13.2.0`.
         image: Path of the image that shards run in; None: the Python that submitted.
         environment: For an image that holds no environment (`stack=host`): folder of the virtual
@@ -50,7 +51,7 @@ class Profile:
     gpu_type: Words | None = None
     walltime_max_min: Annotated[int, Field(ge=1)] | None = None
     memory_max_gb: Annotated[float, Field(gt=0)] = 64.0
-    queued_max: Annotated[int, Field(ge=2)] | None = None
+    queued_max: Annotated[int, Field(ge=3)] | None = None
     modules: tuple[Words, ...] = ()
     image: Words | None = None
     environment: Words | None = None

@@ -19,8 +19,9 @@ class Retry:
     from its checkpoint as long as it gets further; an error of the code is never tried again.
 
     Attributes:
-        rounds: How often a sweep may submit before somebody has to resume the run.
-        vanished: Attempts of a shard in a row that may end without a word.
+        rounds: How often sweeps may try shards again before somebody has to resume the run; what
+            was never tried goes on to be submitted.
+        vanished: Jobs of a shard in a row that may end without a word before it is left.
         memory_factor: What the memory of a shard is multiplied with after it ran out of it, up to
             the profile's `memory_max_gb`.
         equal_tracebacks: Shards of a stage that may fail with one traceback before the rest of

@@ -77,7 +77,7 @@ def test_version_is_that_of_the_package(mtljobs):
     ("command", "spared"),
     [
         ("--help", ("mtljobs.cluster", "mtljobs.settings", "numpy", "pydantic", "submitit")),
-        ("status", ("mtljobs.settings", "numpy", "submitit")),
+        ("status", ("mtljobs.settings.grid", "numpy", "submitit")),
         ("plan --grid study.toml", ("numpy", "submitit")),
     ],
 )

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+import os
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +28,110 @@ sparsities = [0, 0.5]
 seeds = [0]
 explain = { images = 4, block = 2 }
 """
+
+
+FAKE = f"""#!{sys.executable} -IS
+import json, os, pathlib, re, shlex, sys
+here, name = pathlib.Path(__file__).parent, pathlib.Path(__file__).name
+number = 101 + len(list(here.glob(name + ".*.call")))
+kinds = ("SLURM_", "SBATCH_", "SQUEUE_", "TMPDIR")
+environment = {{key: value for key, value in os.environ.items() if key.startswith(kinds)}}
+script = pathlib.Path(sys.argv[-1]).read_text() if name == "sbatch" else ""
+call = {{"arguments": sys.argv[1:], "environment": environment, "script": script}}
+(here / f"{{name}}.{{number}}.call").write_text(json.dumps(call))
+queue = json.loads((here / "queue").read_text())
+if (here / f"{{name}}.fails").exists():
+    sys.exit((here / f"{{name}}.fails").read_text() or "error: no contact")
+if name == "sbatch":
+    last = re.search("--array=0-([0-9]+)", script)
+    elements = [f"{{number}}_{{i}}" for i in range(int(last[1]) + 1)] if last else [str(number)]
+    if len(queue) + len(elements) > int((here / "limit").read_text()):
+        sys.exit("sbatch: error: QOSMaxSubmitJobPerUserLimit")
+    queue |= dict.fromkeys(elements, sys.argv[-1])
+    print(f"Submitted batch job {{number}}")
+elif name == "squeue":
+    for index, (element, path) in enumerate(queue.items()):
+        print(element, 5000 + index, path)
+elif name == "scancel":
+    taken = set(sys.argv[1:])
+    queue = {{e: p for e, p in queue.items() if not taken & {{e, e.partition("_")[0]}}}}
+else:
+    print((here / f"{{name}}.out").read_text())
+(here / "queue.aside").write_text(json.dumps(queue))
+(here / "queue.aside").replace(here / "queue")
+"""
+
+
+class FakeSlurm:
+    """Five small scripts that take jobs, show them in a queue, and run none."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for name in ("sbatch", "squeue", "scontrol", "scancel", "srun"):
+            (folder / name).write_text(FAKE)
+            (folder / name).chmod(0o755)
+        self.set_queue({})
+        self.set_limit(10_000)
+        self.set_longest(1001)
+
+    def set_longest(self, elements):
+        (self.folder / "scontrol.out").write_text(
+            f"Configuration data\nMaxArraySize            = {elements}\nMaxJobCount = 10000\n"
+        )
+
+    def set_limit(self, jobs):
+        """How many elements the user may have in the queue."""
+        (self.folder / "limit").write_text(str(jobs))
+
+    def fail(self, name, words=""):
+        (self.folder / f"{name}.fails").write_text(words)
+
+    @property
+    def queue(self):
+        """Script of every element that is in the queue."""
+        return json.loads((self.folder / "queue").read_text())
+
+    def set_queue(self, queue):
+        (self.folder / "queue").write_text(json.dumps(queue))
+
+    def end(self, *jobs):
+        """Let jobs, arrays or elements leave the queue; without a name, all."""
+        self.set_queue(
+            {
+                element: script
+                for element, script in self.queue.items()
+                if jobs and not {element, element.partition("_")[0]} & {*jobs}
+            }
+        )
+
+    def calls(self, name):
+        paths = sorted(
+            self.folder.glob(f"{name}.*.call"), key=lambda path: int(path.suffixes[0][1:])
+        )
+        return [json.loads(path.read_text()) for path in paths]
+
+    @property
+    def scripts(self):
+        """Of each job, by its id."""
+        return {str(101 + index): call["script"] for index, call in enumerate(self.calls("sbatch"))}
+
+    def options(self, job):
+        lines = [
+            shlex.split(line)[1] for line in self.scripts[job].splitlines() if "#SBATCH" in line
+        ]
+        return dict(line[2:].partition("=")[::2] for line in lines)
+
+    def stage(self, job):
+        return self.options(job)["job-name"].rpartition("-")[2]
+
+
+@pytest.fixture
+def fake_slurm(tmp_path: Path, monkeypatch):
+    """A login node with a Slurm that runs nothing."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return FakeSlurm(folder)
 
 
 @pytest.fixture
@@ -111,3 +219,17 @@ def image(apptainer) -> Path:
     """An image with Python, made of this machine's release of Debian."""
     definition = Path(__file__).with_name("host.def")
     return build_image(definition, arguments={"ROOT": str(base_root())})
+
+
+@pytest.fixture
+def finish_stages(workspace):
+    """Commits empty results of a run's shards of these stages."""
+
+    def commit(run, *stages):
+        for shard in read_newest(run).shards:
+            if shard.stage in stages:
+                folder = create_folder(result_folder(workspace, run, shard))
+                record = make_record(folder, shard=shard.name, identity=shard.identity, versions={})
+                write_record(folder, record)
+
+    return commit

@@ -1,116 +1,46 @@
-"""Submission to a Slurm of three small scripts, which write down what they were asked."""
+"""Arrays as they are handed to a Slurm of small scripts, which write down what they were asked."""
 
 from __future__ import annotations
 
 import json
 import os
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from mtljobs.cluster.marker import find_submissions
+from mtljobs.cluster.profiles import remember_profile
 from mtljobs.cluster.proposal import propose
-from mtljobs.cluster.queue import cancel_jobs, find_jobs
-from mtljobs.cluster.slurm import submit_run
+from mtljobs.cluster.queue import cancel_jobs, read_queue
 from mtljobs.cluster.submission import freeze
+from mtljobs.cluster.sweep import submit_run
 from mtljobs.errors import UserError
-from mtljobs.ledger import attempts, claims
-from mtljobs.ledger.paths import Workspace, create_folder, result_folder
-from mtljobs.ledger.records import make_record, write_record
+from mtljobs.ledger import claims
+from mtljobs.ledger.paths import Workspace
 from mtljobs.plan.frozen import read_newest
+from mtljobs.settings.profile import Profile
 
-FAKE = f"""#!{sys.executable}
-import json, os, pathlib, sys
-here, name = pathlib.Path(__file__).parent, pathlib.Path(__file__).name
-number = 101 + len(list(here.glob(name + ".*.call")))
-kinds = ("SLURM_", "SBATCH_", "SQUEUE_")
-environment = {{key: value for key, value in os.environ.items() if key.startswith(kinds)}}
-script = pathlib.Path(sys.argv[-1]).read_text() if name == "sbatch" else ""
-call = {{"arguments": sys.argv[1:], "environment": environment, "script": script}}
-(here / f"{{name}}.{{number}}.call").write_text(json.dumps(call))
-if (here / f"{{name}}.fails").exists():
-    sys.exit("error: no contact")
-print(f"Submitted batch job {{number}}" if script else (here / f"{{name}}.out").read_text())
-"""
-
-
-class Slurm:
-    """What was submitted, and what the queue shall say."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        for name in ("sbatch", "squeue", "scontrol", "scancel", "srun"):
-            (folder / name).write_text(FAKE)
-            (folder / name).chmod(0o755)
-            (folder / f"{name}.out").write_text("")
-        self.set_longest(1001)
-
-    def set_longest(self, elements):
-        (self.folder / "scontrol.out").write_text(
-            f"Configuration data\nMaxArraySize            = {elements}\nMaxJobCount = 10000\n"
-        )
-
-    def calls(self, name):
-        paths = sorted(
-            self.folder.glob(f"{name}.*.call"), key=lambda path: int(path.suffixes[0][1:])
-        )
-        return [json.loads(path.read_text()) for path in paths]
-
-    @property
-    def scripts(self):
-        """Of each job, by its id."""
-        return {str(101 + index): call["script"] for index, call in enumerate(self.calls("sbatch"))}
-
-    def options(self, job):
-        lines = [
-            shlex.split(line)[1] for line in self.scripts[job].splitlines() if "#SBATCH" in line
-        ]
-        return dict(line[2:].partition("=")[::2] for line in lines)
-
-    def show(self, run, *elements):
-        """Let the queue hold these elements of a run's jobs, such as "102_1"."""
-        lines = ["7 /somebody/elses/job.sh"]
-        for marker in run.submissions.glob("*/shards.json"):
-            job = json.loads(marker.read_text()).get("job")
-            lines += [
-                f"{element} {marker.parent}/.submission_file_0.sh"
-                for element in elements
-                if element.partition("_")[0] == job
-            ]
-        (self.folder / "squeue.out").write_text("\n".join(lines) + "\n")
+STAGES = [
+    ("segment", 1), ("train", 2), ("prune", 1), ("evaluate", 1), ("explain", 2), ("train", 1),
+    ("evaluate", 1), ("explain", 2),
+]  # fmt: skip
 
 
 @pytest.fixture
-def slurm(tmp_path, monkeypatch):
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
-    return Slurm(folder)
+def slurm(fake_slurm):
+    return fake_slurm
 
 
-@pytest.fixture
-def finish(workspace):
-    """Commits empty results of a run's shards of these stages."""
-
-    def commit(run, *stages):
-        for shard in read_newest(run).shards:
-            if shard.stage in stages:
-                folder = create_folder(result_folder(workspace, run, shard))
-                record = make_record(folder, shard=shard.name, identity=shard.identity, versions={})
-                write_record(folder, record)
-
-    return commit
-
-
-def submit(run, *, retry_failed=False):
-    return submit_run(run, retry_failed=retry_failed)
+def submit(run):
+    return submit_run(run, retry_failed=False).jobs
 
 
 def names(run, job):
     """The shards of a job, as its marker says."""
-    values = [json.loads(path.read_text()) for path in run.submissions.glob("*/shards.json")]
-    return next(value["shards"] for value in values if value["job"] == job)
+    return next(mark.shards for mark in find_submissions(run).values() if mark.job == job)
 
 
 class TestArrays:
@@ -125,29 +55,16 @@ class TestArrays:
             assert kind == "afterany"
             assert {array_of[parent] for parent in shard.parents} <= set(waits)
             assert array_of[shard.name] not in waits
-        assert set(array_of) == {shard.name for shard in plan.shards}
+        assert set(array_of) == {shard.name for shard in plan.shards[:-1]}
 
     def test_shards_of_one_stage_and_depth_are_one_array(self, slurm, submitted):
         run = submitted()
-        stages = [
-            (slurm.options(job)["job-name"].rpartition("-")[2], len(names(run, job)))
-            for job in submit(run)
-        ]
-        assert stages == [
-            ("segment", 1), ("train", 2), ("evaluate", 1), ("explain", 2), ("prune", 1),
-            ("train", 1), ("evaluate", 1), ("explain", 2), ("reduce", 1),
-        ]  # fmt: skip
+        assert [(slurm.stage(job), len(names(run, job))) for job in submit(run)] == STAGES
 
-    def test_reduction_is_the_last_job_and_waits_for_all_others(self, slurm, submitted):
-        *others, last = submit(submitted())
-        assert slurm.options(last)["job-name"] == "mtljobs-study-reduce"
-        assert slurm.options(last)["dependency"] == f"afterany:{':'.join(others)}"
-
-    def test_array_is_split_where_the_cluster_wants_shorter_ones(self, slurm, submitted, workspace):
+    def test_array_is_split_where_the_cluster_wants_shorter_ones(self, slurm, submitted):
         slurm.set_longest(3)
         run = submitted("study", ("seeds = [0]", "seeds = [0, 1, 2, 3]"))
-        jobs = submit(run)
-        trainings = [job for job in jobs if slurm.options(job)["job-name"].endswith("train")]
+        trainings = [job for job in submit(run) if slurm.stage(job) == "train"]
         assert [len(names(run, job)) for job in trainings] == [3, 3, 2, 3, 1]
         assert slurm.options(trainings[0])["array"] == "0-2%3"
         first = [shard.name for shard in read_newest(run).shards if shard.stage == "train"]
@@ -162,20 +79,55 @@ class TestArrays:
         proposal = propose(str(grid), workspace=workspace)
         freeze(proposal)
         jobs = submit(proposal.run)
-        training = next(job for job in jobs if slurm.options(job)["job-name"].endswith("train"))
-        options = slurm.options(training)
+        options = slurm.options(jobs[1])
         assert (options["time"], options["mem"], options["cpus-per-task"]) == ("90", "2560MB", "5")
         assert options["gpus-per-node"] == "1"
-        assert "requeue" in options
-        assert "export OMP_NUM_THREADS=3" in slurm.scripts[training].splitlines()
-        assert "gpus-per-node" not in slurm.options(jobs[-1])
+        assert {"requeue", "open-mode"} <= options.keys()
+        assert "export OMP_NUM_THREADS=3" in slurm.scripts[jobs[1]].splitlines()
+        assert slurm.stage(jobs[0]) == "segment"
+        assert "gpus-per-node" not in slurm.options(jobs[0])
+
+
+class TestProfile:
+    def test_what_the_profile_wishes_stands_in_the_script(self, slurm, submitted):
+        run = submitted("study", ("block = 2 }", "block = 2 }\n[resources]\ngpus = 1"))
+        wishes = {"partition": "gpu", "account": "a b", "qos": "long", "constraint": "ib&a100"}
+        profile = Profile(
+            **wishes, gpu_type="a100", notice_s=300, host_partition="cheap",
+            modules=("Python/3.11", "x; touch y"),
+        )  # fmt: skip
+        remember_profile(run, profile)
+        submission = submit_run(run, retry_failed=False)
+        options = slurm.options(submission.jobs[1])
+        assert {key: options[key] for key in wishes} == wishes
+        assert (options["gpus-per-node"], options["signal"]) == ("a100:1", "B:USR2@300")
+        lines = slurm.scripts[submission.jobs[1]].splitlines()
+        assert lines.index("module load 'x; touch y'") < lines.index("export OMP_NUM_THREADS=1")
+        sweep = slurm.options(submission.sweep)
+        assert (sweep["partition"], sweep["account"]) == ("cheap", "a b")
+        assert not {"constraint", "gpus-per-node"} & sweep.keys()
+
+    def test_time_that_the_partition_does_not_have_is_refused(self, slurm, submitted):
+        run = submitted()
+        remember_profile(run, Profile(walltime_max_min=60))
+        with pytest.raises(UserError, match=r"walltime_min = 240.*after 60 minutes.*Lower"):
+            submit(run)
+        assert slurm.scripts == {}
+
+    def test_umask_of_a_project_folder_lets_the_group_in(self, slurm, submitted):
+        run = submitted()
+        remember_profile(run, Profile(umask="007"))
+        submit(run)
+        folder = run.submissions / "0001"
+        assert folder.stat().st_mode & 0o777 == 0o770
+        assert {path.stat().st_mode & 0o777 for path in folder.glob("*.pkl")} == {0o660}
 
 
 class TestScript:
     def test_path_with_blanks_and_quotes_is_one_word_in_the_script(
         self, slurm, tmp_path, grid_file
     ):
-        hostile = Workspace(tmp_path / 'it\'s "here" $(touch x); `y`')
+        hostile = Workspace(tmp_path / 'it\'s "here" $(touch x); `y` #z & ö')
         proposal = propose(grid_file(), workspace=hostile)
         freeze(proposal)
         submit(proposal.run)
@@ -184,6 +136,9 @@ class TestScript:
         command = shlex.split(slurm.scripts["101"].splitlines()[-1])
         supervisor = ["exec", sys.executable, "-m", "mtljobs.cluster.supervisor"]
         assert command == [*supervisor, "-u", "-m", "submitit.core._submit", str(folder)]
+        for script in slurm.scripts.values():
+            subprocess.run(["bash", "-n"], input=script.encode(), check=True, cwd=tmp_path)
+        assert len(read_queue(proposal.run).shards) == 11
 
     @pytest.mark.parametrize("sign", ["%", "\\", "\n"])
     def test_path_that_slurm_would_read_otherwise_is_refused(
@@ -198,101 +153,68 @@ class TestScript:
     def test_folder_of_a_submission_is_private(self, slurm, submitted):
         run = submitted()
         submit(run)
-        assert (run.submissions / "0001").stat().st_mode & 0o777 == 0o700
+        folder = run.submissions / "0001"
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert {path.stat().st_mode & 0o077 for path in folder.glob("*.pkl")} == {0}
 
     def test_variables_of_an_allocation_do_not_reach_slurm(self, slurm, submitted, monkeypatch):
-        for name in ("SLURM_MEM_PER_CPU", "SBATCH_ARRAY_INX", "SQUEUE_STATES"):
+        for name in ("SLURM_MEM_PER_CPU", "SLURM_JOB_ID", "SBATCH_ARRAY_INX", "TMPDIR"):
             monkeypatch.setenv(name, "1")
         kept = {"SLURM_CONF": "/etc/slurm.conf", "SBATCH_PARTITION": "gpu"}
         for name, value in kept.items():
             monkeypatch.setenv(name, value)
         run = submitted()
         submit(run)
-        find_jobs(run)
-        calls = slurm.calls("sbatch") + slurm.calls("squeue")
+        calls = slurm.calls("sbatch") + slurm.calls("scontrol")
         assert len(calls) == 10
         assert all(call["environment"] == kept for call in calls)
         assert os.environ["SLURM_MEM_PER_CPU"] == "1"
 
 
 class TestQueue:
-    def test_shards_that_are_queued_are_not_submitted_again(self, slurm, submitted):
-        run = submitted()
-        jobs = submit(run)
-        slurm.show(
-            run, *(f"{job}_{index}" for job in jobs for index in range(len(names(run, job))))
-        )
-        assert submit(run) == []
-        assert len(slurm.scripts) == len(jobs)
-
-    def test_job_that_slurm_forgot_is_submitted_again_after_the_parents_that_wait(
-        self, slurm, submitted, finish
-    ):
-        run = submitted()
-        first = submit(run)
-        finish(run, "segment", "train", "prune", "evaluate")
-        explained = next(job for job in first if "explain" in slurm.options(job)["job-name"])
-        slurm.show(run, f"{explained}_1")
-        again, reduction = submit(run)
-        assert len(names(run, again)) == 3
-        assert names(run, explained)[1] not in names(run, again)
-        assert slurm.options(reduction)["dependency"] == f"afterany:{explained}:{again}"
-
-    def test_submission_that_died_before_it_noted_the_id_is_found_by_its_folder(
-        self, slurm, submitted
-    ):
-        run = submitted()
-        submit(run)
-        shards = names(run, "102")
-        slurm.show(run, "102_0", "102_1")
-        for marker in run.submissions.glob("*/shards.json"):
-            values = json.loads(marker.read_text())
-            marker.write_text(json.dumps(values | {"job": None}))
-        assert find_jobs(run) == dict.fromkeys(shards, "102")
-
-    def test_failed_shard_and_what_hangs_on_it_wait_for_resume(self, slurm, submitted, finish):
-        run = submitted()
-        finish(run, "segment")
-        training = next(shard for shard in read_newest(run).shards if shard.stage == "train")
-        attempts.begin(run.attempts, training.name, device="cpu").end("failed", "no")
-        queued = {name for job in submit(run) for name in names(run, job)}
-        assert training.name not in queued
-        plan = read_newest(run)
-        children = {shard.name for shard in plan.shards[:-1] if training.name in shard.parents}
-        assert queued.isdisjoint(children)
-        resumed = {name for job in submit(run, retry_failed=True) for name in names(run, job)}
-        assert training.name in resumed
-        assert resumed.issuperset(children)
-
-    def test_complete_run_is_only_reduced(self, slurm, submitted, finish):
-        run = submitted()
-        finish(run, "segment", "train", "prune", "evaluate", "explain")
-        assert [slurm.options(job)["job-name"] for job in submit(run)] == ["mtljobs-study-reduce"]
-
     def test_queue_is_asked_once_for_all_jobs_and_not_without_a_submission(self, slurm, submitted):
         run = submitted()
-        assert find_jobs(run) == {}
+        assert read_queue(run).shards == {}
         assert slurm.calls("squeue") == []
         submit(run)
-        slurm.show(run, "101", "102_1")
-        assert find_jobs(run) == {names(run, "101")[0]: "101", names(run, "102")[1]: "102"}
-        assert len(slurm.calls("squeue")) == 1
+        slurm.end("101", "102_0")
+        assert names(run, "101")[0] not in read_queue(run).shards
+        assert read_queue(run).shards[names(run, "102")[1]] == "102"
+        assert len(slurm.calls("squeue")) == 2
+
+    def test_answer_that_is_only_shown_serves_all_runs_for_a_while(self, slurm, submitted):
+        one, two = submitted("one"), submitted("two", ("seeds = [0]", "seeds = [1]"))
+        submit(one)
+        submit(two)
+        asked = len(slurm.calls("squeue"))
+        queues = [read_queue(run, max_age_s=60) for run in (one, two, one)]
+        assert len(slurm.calls("squeue")) == asked + 1
+        assert [len(queue.shards) for queue in queues] == [11, 11, 11]
+        submit(one)  # who acts asks for himself, and what is shown after it is new too
+        slurm.end()
+        assert read_queue(one, max_age_s=60).shards == {}
 
     def test_queue_that_does_not_answer_is_not_taken_for_an_empty_one(self, slurm, submitted):
         run = submitted()
         submit(run)
         submissions = len(slurm.scripts)
-        (slurm.folder / "squeue.fails").touch()
-        with pytest.raises(UserError, match=r"`squeue` failed: error: no contact"):
+        slurm.fail("squeue")
+        with pytest.raises(UserError, match=r"`squeue`: error: no contact"):
             submit(run)
         assert len(slurm.scripts) == submissions
 
-    def test_refusal_of_sbatch_is_told_in_its_words(self, slurm, submitted):
-        (slurm.folder / "sbatch.fails").touch()
-        with pytest.raises(UserError, match=r"(?s)sbatch refused the segment shards.*no contact"):
-            submit(submitted())
+    def test_refusal_of_sbatch_is_told_in_its_words_and_leaves_no_submission(
+        self, slurm, submitted, capfd
+    ):
+        run = submitted()
+        slurm.fail("sbatch", "sbatch: error: invalid partition specified: gpus")
+        with pytest.raises(UserError, match=r"(?s)sbatch refused the segment job.*partition"):
+            submit(run)
+        assert find_submissions(run) == {}
+        assert capfd.readouterr().err == ""
 
-    def test_two_submissions_at_once_are_one(self, slurm, submitted):
+    def test_two_submissions_at_once_are_one(self, slurm, submitted, monkeypatch):
+        monkeypatch.setattr("mtljobs.cluster.sweep.PATIENCE_S", 0.3)
         run = submitted()
         assert claims.acquire(run.driving) is not None
         with pytest.raises(UserError, match="being driven already"):
@@ -301,13 +223,21 @@ class TestQueue:
 
 
 class TestCancel:
-    def test_jobs_of_the_run_that_still_wait_are_cancelled_and_no_others(self, slurm, submitted):
+    def test_jobs_and_sweep_of_the_run_are_cancelled_and_no_others(self, slurm, submitted):
         run = submitted()
-        submit(run)
-        slurm.show(run, "101", "102_0", "102_1")
-        assert cancel_jobs(run) == ["101", "102"]
-        assert [call["arguments"] for call in slurm.calls("scancel")] == [["101", "102"]]
+        submission = submit_run(run, retry_failed=False)
+        slurm.set_queue({"7": "/somebody/elses/job.sh", **slurm.queue})
+        slurm.end("101")
+        assert cancel_jobs(run) == [submission.sweep, *submission.jobs[1:]]
+        assert [*slurm.queue] == ["7"]
 
     def test_run_without_jobs_asks_for_nothing(self, slurm, submitted):
         assert cancel_jobs(submitted()) == []
         assert slurm.calls("scancel") == []
+
+
+def test_marker_says_what_each_element_was_before(slurm, submitted):
+    run = submitted()
+    submit(run)
+    values = json.loads((run.submissions / "0002" / "shards.json").read_text())
+    assert (values["stage"], values["attempts"], values["job"]) == ("train", [0, 0], "102")
