@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from mtljobs.cluster.runs import list_runs, run_workspace
+from mtljobs.cluster.windows import WITHOUT_GPU
 from mtljobs.contracts import Shard
 from mtljobs.ledger.attempts import AttemptState, find_attempts
 from mtljobs.ledger.paths import RunFolder
+from mtljobs.settings.resources import Resources
 
 LOOKED_AT = 40
 """Shards of a stage that tell how long one takes."""
@@ -36,7 +38,8 @@ class Expected:
 
     Attributes:
         shard_hours: Of all of them, one after the other; where a stage's time is not known, its
-            walltime counts, so this is the most that they take without a retry.
+            walltime counts, which is the most that an attempt takes.
+        gpu_hours: The same of those that a GPU is kept for.
         chain_hours: Of the longest chain of shards that wait for each other: the least that it
             takes when every one begins as soon as it may.
         times: What is known, by stage.
@@ -44,29 +47,32 @@ class Expected:
     """
 
     shard_hours: float
+    gpu_hours: float
     chain_hours: float
     times: Mapping[str, StageTime]
     unknown: tuple[str, ...]
 
 
-def expect(due: Sequence[Shard], run: RunFolder, *, walltime_min: int) -> Expected:
+def expect(due: Sequence[Shard], run: RunFolder, resources: Resources) -> Expected:
     """How long shards take that are not done.
 
     Args:
         due: Parents before children.
         run: Whose they are; it need not exist.
-        walltime_min: After which a job ends.
+        resources: Of its plan.
     """
     stages = tuple(dict.fromkeys(shard.stage for shard in due))
     times = read_times(run, stages)
     known = {stage: time.seconds / 3600 for stage, time in times.items()}
-    hours = {stage: known.get(stage, walltime_min / 60) for stage in stages}
+    hours = {stage: known.get(stage, resources.walltime_min / 60) for stage in stages}
+    on_gpus = (shard for shard in due if shard.stage not in WITHOUT_GPU)
     ends: dict[str, float] = {}
     for shard in due:
         begin = max((ends.get(parent, 0.0) for parent in shard.parents), default=0.0)
         ends[shard.name] = begin + hours[shard.stage]
     return Expected(
         shard_hours=sum(hours[shard.stage] for shard in due),
+        gpu_hours=resources.gpus * sum(hours[shard.stage] for shard in on_gpus),
         chain_hours=max(ends.values(), default=0.0),
         times=times,
         unknown=tuple(stage for stage in stages if stage not in times),

@@ -148,7 +148,7 @@ def _outdated_reductions(state: RunState) -> int:
     A reduction that finds broken results fails, and their shards are computed again.
     """
     began = [known.last.started for known in state.shards.values() if known.last is not None]
-    newest = max([state.plan_path.stat().st_mtime, *began])
+    newest = max([state.planned, *began])
     return sum(attempt.started < newest for attempt in state.reduction.attempts)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shutil
 import subprocess
@@ -15,13 +14,10 @@ from typing import Any
 from mtljobs.cluster.asking import ANSWER_S, clean_environment
 from mtljobs.cluster.history import decide_all, read_pasts
 from mtljobs.cluster.marker import SWEEP, next_number
-from mtljobs.cluster.proposal import Proposal
 from mtljobs.cluster.queue import Limits, read_limits, read_queue
 from mtljobs.cluster.slurm import array_parameters, batch_script, sweep_parameters
-from mtljobs.cluster.states import RunState, states_under
+from mtljobs.cluster.states import RunState
 from mtljobs.cluster.windows import Array, count_room, plan_window
-from mtljobs.plan.frozen import newest_plan
-from mtljobs.plan.planning import grow_plan
 from mtljobs.settings.base import restore
 from mtljobs.settings.profile import Profile
 from mtljobs.settings.resources import Resources
@@ -94,18 +90,9 @@ class Preview:
     later: int
     left: int
 
-
-def proposed_state(proposal: Proposal) -> RunState:
-    """How the run would stand as soon as a proposal is its plan.
-
-    Raises:
-        StaleSlotError: It cannot be.
-    """
-    plan = grow_plan(proposal.previous, proposal.plan)
-    path = newest_plan(proposal.run) or proposal.run.plans / "0001.jsonl"
-    is_there = plan == proposal.previous
-    planned = path.stat().st_mtime if is_there else math.inf
-    return states_under(proposal.run, plan, path, planned=planned)
+    def ask_starts(self) -> list[str]:
+        """When each job could start, as `Job.ask_start`."""
+        return [job.ask_start() for job in self.jobs]
 
 
 def preview(state: RunState, profile: Profile) -> Preview:
@@ -148,9 +135,7 @@ def _name_jobs(
     first = next_number(state.run)
     jobs: list[Job] = []
     for number, array in enumerate(arrays, start=1):
-        after = tuple(
-            dict.fromkeys(ids[name] for name in sorted(array.parents & ids.keys(), key=ids.get))
-        )
+        after = dict.fromkeys(job for name, job in ids.items() if name in array.parents)
         jobs.append(
             Job(
                 name=f"JOB{number}",

@@ -26,7 +26,7 @@ from mtljobs.cluster.asking import clean_environment
 from mtljobs.cluster.marker import SWEEP, Marker, find_submissions, new_submission
 from mtljobs.cluster.parameters import job_parameters
 from mtljobs.cluster.states import RunState
-from mtljobs.cluster.windows import Array, count_threads
+from mtljobs.cluster.windows import WITHOUT_GPU, Array, count_threads
 from mtljobs.errors import UserError
 from mtljobs.ledger.files import remove_tree
 from mtljobs.ledger.paths import RunFolder
@@ -35,7 +35,6 @@ from mtljobs.settings.base import load, restore
 from mtljobs.settings.profile import Profile
 from mtljobs.settings.resources import Resources
 
-WITHOUT_GPU = frozenset({"segment", "reduce"})
 SUPERVISOR = "mtljobs.cluster.supervisor"
 SWEEP_FUNCTION = "mtljobs.cluster.sweep:sweep_run"
 SWEEP_MIN = 15

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -66,6 +67,7 @@ class RunState:
         shards: Every shard but the reduction, by name.
         reduction: "done" where it came after the plan; `is_complete` says whether all was done.
         parents_done: Shards whose parents are done.
+        planned: When the plan was written, in seconds since 1970; infinite if it is not.
     """
 
     run: RunFolder
@@ -74,6 +76,7 @@ class RunState:
     shards: Mapping[str, ShardState]
     reduction: ShardState
     parents_done: frozenset[str] = frozenset()
+    planned: float = math.inf
 
     @property
     def all_done(self) -> bool:
@@ -159,7 +162,7 @@ def states_under(run: RunFolder, plan: Plan, path: Path, *, planned: float) -> R
         run: It need not exist.
         plan: Which may not be written yet.
         path: Where it is, or would be.
-        planned: Seconds since 1970 when it was written.
+        planned: As `RunState` says.
     """
     workspace = run_workspace(run)
     # Most attempts are those of shards that are done, and nobody needs to read them.
@@ -182,6 +185,7 @@ def states_under(run: RunFolder, plan: Plan, path: Path, *, planned: float) -> R
         },
         reduction=_reduction(plan.shards[-1], attempts, planned=planned),
         parents_done=frozenset(shard.name for shard in shards if done.issuperset(shard.parents)),
+        planned=planned,
     )
 
 

@@ -78,7 +78,7 @@ def test_version_is_that_of_the_package(mtljobs):
     [
         ("--help", ("mtljobs.cluster", "mtljobs.settings", "numpy", "pydantic", "submitit")),
         ("status", ("mtljobs.settings.grid", "numpy", "submitit")),
-        ("plan --grid study.toml", ("numpy", "submitit")),
+        ("plan --grid study.toml", ("numpy", "zarr", "xarray")),
     ],
 )
 def test_command_loads_nothing_that_it_does_not_need(submitted, tmp_path, command, spared):
