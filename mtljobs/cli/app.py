@@ -95,9 +95,10 @@ def plan(
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what submitting a grid would compute, and what it would take; writes nothing.
+    """Show what submitting a grid would compute; writes nothing.
 
-    Where there is a Slurm, or for the cluster of a profile: also which arrays it would be given.
+    Also what it takes: hours, as far as earlier shards tell, disk and files; and where there is a
+    Slurm, or for the cluster of a profile, which arrays it would be given.
     """
     from mtljobs.cli.only import parse_only
     from mtljobs.cli.show_outlay import outlay_values, print_outlay

@@ -89,7 +89,7 @@ def _jobs_table(slurm: Preview, starts: Sequence[str] | None) -> Table:
     headings = {"name": "job", "walltime_min": "minutes", "start": "could start at"}
     table = make_table(*(headings.get(key, key) for key in columns))
     for row in rows:
-        table.add_row(*("" if row[key] is None else str(row[key]) for key in columns))
+        table.add_row(*(str(row[key] or "") for key in columns))
     return table
 
 
@@ -155,8 +155,8 @@ def _size(count: int) -> str:
     """Bytes in decimal units, as quotas count them.
 
     Example:
-        >>> _size(999), _size(25_300_000), _size(4_100_000_000_000)
-        ('0.001 MB', '25.3 MB', '4.1 TB')
+        >>> _size(32_768), _size(25_300_000), _size(4_100_000_000_000)
+        ('0.0328 MB', '25.3 MB', '4.1 TB')
     """
     unit, size = next(
         (pair for pair in (("TB", 1e12), ("GB", 1e9)) if count >= pair[1]), ("MB", 1e6)
