@@ -133,10 +133,17 @@ def _write_attempt(run: RunFolder, shard: Shard, number: int, outcome: Outcome |
     """An attempt as it lies there on a cluster, where the host says something of it too."""
     process = ProcessIdentity(f"node{number}", "boot", "pid:[1]", 4711, "1", "107", 0)
     path = run.attempts / f"{shard.name}.{number}.json"
-    attempt = Attempt(path, shard.name, number, time.time() - 600, process, "NVIDIA A100")
+    attempt = Attempt(
+        path,
+        shard=shard.name,
+        number=number,
+        started=time.time() - 600,
+        process=process,
+        device="NVIDIA A100",
+        image="",
+    )
     if outcome is None:
-        values = {"started": attempt.started, "process": process.to_json(), "device": "cpu"}
-        path.write_text(json.dumps(values))
+        path.write_text(json.dumps({"started": attempt.started, "process": process.to_json()}))
         return
     attempt.end(outcome, "")
     report_from_host(run.attempts, shard.name, number, exit_code=0, signal=None, cause=None)

@@ -112,8 +112,9 @@ def _inputs_size(shard: Shard, workspace: Workspace) -> int:
 
 def _network_size(shards: Iterable[Shard], workspace: Workspace) -> float | None:
     """Mean size of some finished networks of a plan, or else of any in the workspace."""
-    own = [workspace.networks / shard.identity for shard in shards if shard.shared]
-    found = _sizes(own) or _sizes(workspace.networks.glob("*"))
+    there = {path.name: path for path in workspace.networks.glob("*")}
+    own = [there[shard.identity] for shard in shards if shard.identity in there]
+    found = _sizes(own or there.values())
     return fmean(found) if found else None
 
 

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,30 +132,21 @@ def _name_jobs(
     state: RunState, arrays: Sequence[Array], queued: Mapping[str, str], profile: Profile
 ) -> list[Job]:
     ids = dict(queued)
-    first = next_number(state.run)
+    order = list(dict.fromkeys(ids.values()))
     jobs: list[Job] = []
-    for number, array in enumerate(arrays, start=1):
-        after = dict.fromkeys(job for name, job in ids.items() if name in array.parents)
-        jobs.append(
-            Job(
-                name=f"JOB{number}",
-                stage=array.stage,
-                shards=len(array.shards),
-                after=tuple(after),
-                parameters=array_parameters(state, array, profile),
-                folder=state.run.submissions / f"{first + len(jobs):04d}",
-            )
-        )
-        ids |= dict.fromkeys((shard.name for shard in array.shards), f"JOB{number}")
+
+    def add(stage: str, shards: int, after: Collection[str], parameters: Mapping[str, Any]) -> str:
+        name = f"JOB{len(jobs) + 1}"
+        folder = state.run.submissions / f"{next_number(state.run) + len(jobs):04d}"
+        waits = tuple(job for job in order if job in after)
+        jobs.append(Job(name, stage, shards, waits, parameters, folder))
+        order.append(name)
+        return name
+
+    for array in arrays:
+        after = {ids[name] for name in array.parents & ids.keys()}
+        name = add(array.stage, len(array.shards), after, array_parameters(state, array, profile))
+        ids |= dict.fromkeys((shard.name for shard in array.shards), name)
     if jobs and profile.jobs_may_submit:
-        jobs.append(
-            Job(
-                name=f"JOB{len(jobs) + 1}",
-                stage=SWEEP,
-                shards=0,
-                after=tuple(dict.fromkeys(ids.values())),
-                parameters=sweep_parameters(state.run, profile),
-                folder=state.run.submissions / f"{first + len(jobs):04d}",
-            )
-        )
+        add(SWEEP, 0, order, sweep_parameters(state.run, profile))
     return jobs
