@@ -69,9 +69,8 @@ def doctor(
     from mtljobs.cluster.doctor import examine
     from mtljobs.cluster.profiles import find_profile
     from mtljobs.ledger.paths import open_workspace
-    from mtljobs.settings.profile import Profile
 
-    found = Profile() if profile is None else find_profile(profile)
+    found = find_profile(profile)
     place = open_workspace(workspace)
     findings = list(examine(found, place.root))
     if not as_json:

@@ -6,17 +6,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 
 from mtljobs.cli.show import LogLines, print_results, render_state
+from mtljobs.cluster.marker import find_submissions
 from mtljobs.cluster.queue import RARELY_S, read_queue
 from mtljobs.cluster.runs import is_driven
 from mtljobs.cluster.states import RunState, Watcher, count_slots, read_states
 from mtljobs.errors import UserError
 from mtljobs.ledger.paths import RunFolder
-from mtljobs.settings.profile import Profile
+
+if TYPE_CHECKING:
+    from mtljobs.settings.profile import Profile
 
 FAILED, INCOMPLETE = 1, 3
 LOOK_S = 0.5
@@ -109,6 +113,10 @@ def print_state(console: Console, state: RunState, slots: int) -> None:
     """Print how a run stands, and whether somebody works on it."""
     console.print(render_state(state, slots))
     if state.is_complete or is_driven(state.run):
+        return
+    if not find_submissions(state.run):
+        if not state.running:
+            console.print("nothing works on it; `mtljobs resume` goes on")
         return
     from mtljobs.cluster.outlook import outlook
 

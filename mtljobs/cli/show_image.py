@@ -18,7 +18,12 @@ def print_checked(console: Console, found: Checked, digest: str) -> None:
     console.print(f"stack      {found.stack or 'unknown'}")
     console.print(f"sha256     {digest or 'none: an unpacked image'}")
     console.print(f"self-test  {'passed' if found.passed else 'failed'}: {found.test}")
-    advice = (
-        "build it again from this checkout, or submit from the environment that it was built of"
-    )
-    console.print("the image fits" if found.fits else f"the image does not fit: {advice}")
+    console.print("the image fits" if found.fits else f"the image does not fit: {_advice(found)}")
+
+
+def _advice(found: Checked) -> str:
+    if found.stack == "host" and any(
+        row.what == "mtljobs" and not row.image for row in found.compared
+    ):
+        return "it holds no packages; name the environment that is bound in with --environment"
+    return "build it again from this checkout, or submit from what it was built of"

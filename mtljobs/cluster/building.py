@@ -41,10 +41,13 @@ def build_image(
     root = find_checkout(checkout)
     wheel = build_wheel(root)
     named = {"STACK": stack, "WHEEL": str(wheel.relative_to(root)), "COMMIT": find_commit(root)}
+    named |= arguments
+    if "BASE" in named and Path(named["BASE"]).exists():  # a folder here; Apptainer starts in root
+        named["BASE"] = str(Path(named["BASE"]).absolute())
     aside = output.absolute().with_name(f".{output.name}.{os.getpid()}.aside")
     command = [
         "apptainer", "build", *options,
-        *(f"--build-arg={name}={value}" for name, value in {**named, **arguments}.items()),
+        *(f"--build-arg={name}={value}" for name, value in named.items()),
         str(aside), "Apptainer.def",
     ]  # fmt: skip
     try:
@@ -78,7 +81,8 @@ def find_checkout(folder: Path | None) -> Path:
 
 def find_commit(checkout: Path) -> str:
     """The commit of a checkout, with "-dirty" where files differ from it; "unknown" without git."""
-    if shutil.which("git") is None:
+    # A folder inside of some other repository is none: an installation in a checkout's .venv, say.
+    if shutil.which("git") is None or not (checkout / ".git").exists():
         return "unknown"
     head = ask("git", "-C", str(checkout), "rev-parse", "HEAD")
     changes = ask("git", "-C", str(checkout), "status", "--porcelain", "--untracked-files=no")
@@ -94,8 +98,8 @@ def build_wheel(checkout: Path) -> Path:
         UserError: hatchling is missing, or cannot build it.
     """
     answer = ask(sys.executable, "-m", "hatchling", "build", "-t", "wheel", cwd=checkout)
-    lines = answer.stdout.split("\n")
-    wheels = [line.strip() for line in lines if line.strip().endswith(".whl")]
+    printed = (answer.stdout + answer.stderr).splitlines()  # where the wheel is, on either
+    wheels = [line.strip() for line in printed if line.endswith(".whl")]
     if answer.returncode or not wheels:
         raise UserError(
             f"hatchling built no wheel of {checkout}: {answer.stderr.strip()}. `make .venv/ready` "

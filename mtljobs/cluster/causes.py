@@ -129,7 +129,8 @@ def _by_slurm(job: JobView, restarts: int) -> Outcome | None:
     """What Slurm's words mean; None where it has decided nothing yet."""
     named = sorted(job.states & _STATES.keys())
     if job.restarts > restarts:
-        return "node lost" if "node" in job.reason.lower() else "preempted"
+        # While this process lives it is still "COMPLETING", unless its node counts no more.
+        return "node lost" if job.states == {"PENDING"} else "preempted"
     if named:
         return _STATES[named[0]]
     if job.reason == "TimeLimit":

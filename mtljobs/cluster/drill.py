@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +35,7 @@ from mtljobs.settings.base import canonical
 from mtljobs.settings.profile import Profile
 
 Case = Literal["notice", "limit", "kill"]
+Who = Literal["host", "payload"]
 MINUTES: Mapping[Case, int] = {"notice": 8, "limit": 1, "kill": 8}
 NOTICE_S = 30
 """Within a limit of one minute."""
@@ -71,7 +73,7 @@ class Scene:
         """The first note of a kind."""
         return next((note for note in self.notes if note["what"] == what), None)
 
-    def events(self, who: Literal["host", "payload"]) -> list[Event]:
+    def events(self, who: Who) -> list[Event]:
         """What a process has written so far, all its lives."""
         try:
             lines = (self.folder / f"{who}.jsonl").read_text().splitlines()
@@ -79,30 +81,36 @@ class Scene:
             return []
         return [json.loads(line) for line in lines if line.endswith("}")]
 
-    def find(self, who: Literal["host", "payload"], what: str, *, life: int = 0) -> list[Event]:
+    def signals(self, who: Who, *, life: int = 0) -> list[str]:
+        """Names of the signals that a process heard in one life, in order."""
+        return [event["name"] for event in self.find(who, "signal", life=life)]
+
+    def find(self, who: Who, what: str, *, life: int = 0) -> list[Event]:
         """Events of one kind in one life."""
         return [e for e in self.events(who) if (e["what"], e["life"]) == (what, life)]
 
 
-def rehearse(
-    profile: Profile, workspace: Workspace, site: Site, *, tell: Callable[[str], None]
-) -> list[Scene]:
+def rehearse(profile: Profile, workspace: Workspace, *, tell: Callable[[str], None]) -> list[Scene]:
     """Play all three scenes to their end.
 
     Args:
         profile: That the jobs follow.
-        workspace: Its `shared/drill/` holds what the jobs write, until the drill ends well.
-        site: The cluster.
+        workspace: Its `shared/drill/` holds what the jobs write, until somebody clears it.
         tell: Told what happens, a line at a time.
 
     Raises:
-        UserError: Slurm refused a job.
+        UserError: No Slurm answers, or it refused a job.
     """
+    site = Site.read()
+    if site is None:
+        raise UserError("no Slurm answers here, so there is nothing to rehearse on.")
+    partition = site.partition(profile.partition)
+    gpu = partition is not None and bool(partition.gpu_models)
     place = create_folder(workspace.shared / "drill" / str(time.time_ns()))
     scenes: list[Scene] = []
     with _cancelling(scenes):
         for case in MINUTES:
-            scenes.append(_submit(case, place / case, profile, site))
+            scenes.append(_submit(case, place / case, profile, gpu=gpu))
             tell(f"submitted {case!r} as job {scenes[-1].job}")
         end = time.monotonic() + PATIENCE_S
         while not all(scene.is_over for scene in scenes) and time.monotonic() < end:
@@ -120,17 +128,19 @@ def clear(scenes: list[Scene]) -> None:
 @contextmanager
 def _cancelling(scenes: list[Scene]) -> Iterator[None]:
     """Whatever happens inside, none of the jobs stays in the queue."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, lambda *_: sys.exit(1)) for number in numbers}
     try:
         yield
     finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
         left = [scene.job for scene in scenes if not scene.is_over]
         if left:
             ask("scancel", *left)
 
 
-def _submit(case: Case, folder: Path, profile: Profile, site: Site) -> Scene:
-    partition = site.partition(profile.partition)
-    gpu = partition is not None and bool(partition.gpu_models)
+def _submit(case: Case, folder: Path, profile: Profile, *, gpu: bool) -> Scene:
     replace_file(
         create_folder(folder) / PART,
         to_json({"case": case, "profile": canonical(profile), "gpu": gpu}),

@@ -46,7 +46,7 @@ def forgive(state: RunState) -> None:
     last = {
         name: known.last.number
         for name, known in [*state.shards.items(), (state.reduction.shard.name, state.reduction)]
-        if known.last is not None and known.state != "done"
+        if known.state != "done" and known.last is not None
     }
     newest = max((_number(folder) for folder in find_submissions(state.run)), default=0)
     replace_file(state.run.resumed, to_json({"attempts": last, "submission": newest}))
@@ -147,6 +147,8 @@ def _outdated_reductions(state: RunState) -> int:
 
     A reduction that finds broken results fails, and their shards are computed again.
     """
+    if not state.reduction.attempts:
+        return 0
     began = [known.last.started for known in state.shards.values() if known.last is not None]
     newest = max([state.planned, *began])
     return sum(attempt.started < newest for attempt in state.reduction.attempts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -15,7 +14,9 @@ STOPS = frozenset({signal.SIGUSR2, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 TOLD = signal.SIGUSR2
 """What the payload is told with, whatever came: submitit swallows SIGTERM while it loads."""
 
-_PR_SET_PDEATHSIG = 1
+# Its input ends unread when the process that holds the other end was killed. The kernel could tell
+# the payload itself (PR_SET_PDEATHSIG), but forgets to once that enters a container.
+_GUARD = 'read -r over || kill -USR2 "$0"'
 
 
 def block_signals() -> None:
@@ -43,7 +44,12 @@ class Payload:
             env=environment,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=_make_preparation(os.getpid()),  # noqa: PLW1509 (there is one thread)
+            preexec_fn=_hear_again,  # noqa: PLW1509 (there is one thread)
+        )
+        self._guard = subprocess.Popen(  # noqa: S603 (a fixed script, and a number)
+            ["/bin/sh", "-c", _GUARD, str(self._process.pid)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
         )
 
     def tell(self) -> None:
@@ -64,6 +70,7 @@ class Payload:
             number = signal.sigwaitinfo(STOPS | {signal.SIGCHLD}).si_signo
             if number != signal.SIGCHLD:
                 hear(number)
+        self._guard.communicate(b"over\n")
         # Before it is waited for, as until then nobody else gets its number.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -82,17 +89,8 @@ def _split(code: int) -> tuple[int | None, int | None]:
     return code, None
 
 
-def _make_preparation(parent: int) -> Callable[[], None]:
-    libc = ctypes.CDLL(None)
-
-    def prepare() -> None:
-        """In the child, before it becomes the program."""
-        # A supervisor that was killed leaves nobody who would end this process: it is told.
-        libc.prctl(_PR_SET_PDEATHSIG, int(TOLD))
-        if os.getppid() != parent:
-            os._exit(1)
-        # A batch script ignores it, as its shell must outlive it; here it ends what cannot hear.
-        signal.signal(TOLD, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, set())
-
-    return prepare
+def _hear_again() -> None:
+    """In the child, before it becomes the program: signals act on it as on any other."""
+    # A batch script ignores it, as its shell must outlive it; here it ends what cannot listen yet.
+    signal.signal(TOLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, set())

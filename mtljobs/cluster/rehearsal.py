@@ -12,7 +12,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import FrameType
@@ -65,7 +64,8 @@ def act(folder: str, case: str) -> str:
     diary.listen()
     checkpoint = place / "checkpoint"
     resumed = checkpoint.exists()
-    diary.write("start", resumed=resumed, mount=find_mount(), gpus=find_gpus(), python=sys.version)
+    image = os.environ.get("APPTAINER_CONTAINER")
+    diary.write("start", resumed=resumed, image=image, gpus=find_gpus())
     if resumed and case == "notice":
         return "resumed"
     end = time.monotonic() + LONGEST_S
@@ -87,14 +87,6 @@ def _write_checkpoint(checkpoint: Path, diary: Diary) -> None:
     aside.write_text(str(time.time()))
     aside.replace(checkpoint)
     diary.write("beat")
-
-
-def find_mount() -> str | None:
-    """How the image is mounted: kind of its file system; None outside an image."""
-    if "APPTAINER_CONTAINER" not in os.environ:
-        return None
-    mounts = [line.split(" - ") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    return next((kind.split()[0] for place, kind in mounts if place.split()[4] == "/"), "unknown")
 
 
 def find_gpus() -> list[str]:

@@ -7,6 +7,7 @@ writes down all that comes.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -84,11 +85,26 @@ def _watch(payload: subprocess.Popen[bytes], diary: Diary) -> int:
     while payload.poll() is None:
         if not told and {"SIGUSR2", "SIGTERM"} & set(diary.heard):
             told = True
+            diary.write("told", fuse=find_fuse(payload.pid))
             payload.send_signal(signal.SIGUSR2)
-            diary.write("told")
         diary.write("beat")
         time.sleep(BEAT_S)
     return payload.returncode
+
+
+def find_fuse(pid: int) -> str | None:
+    """Name of a process below another one that mounts an image by FUSE; None: the kernel does."""
+    parents: dict[int, int] = {}
+    names: dict[int, str] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            begin, _, rest = status.read_text(errors="replace").rpartition(")")
+            number, _, name = begin.partition(" (")
+            parents[int(number)], names[int(number)] = int(rest.split()[1]), name
+    below = {pid}
+    while more := {child for child, parent in parents.items() if parent in below} - below:
+        below |= more
+    return next((names[child] for child in sorted(below) if "fuse" in names.get(child, "")), None)
 
 
 def _give_back(diary: Diary) -> None:

@@ -196,7 +196,7 @@ def _says_done(attempts: Mapping[str, Sequence[AttemptState]], shard: Shard) -> 
 def _reduction(
     shard: Shard, attempts: Mapping[str, Sequence[AttemptState]], *, planned: float
 ) -> ShardState:
-    made = tuple(attempts.get(shard.name, ()))
+    made = attempts.get(shard.name, ())
     if made and made[-1].state == "done" and made[-1].started >= planned:
         return ShardState(shard, "done", made)
     return ShardState(shard, _state(shard, set(shard.parents), made), made)

@@ -14,6 +14,9 @@ SAID = {
     "data prepare": "Read a folder of images once",
     "data check": "Say all that is wrong with a folder of images",
     "data show": "Draw an image with its targets",
+    "image": "The container image that shards run in",
+    "image build": "Build the image from a checkout",
+    "image check": "Say whether an image fits the mtljobs that submits",
     "plan": "Show what submitting a grid would compute; writes nothing",
     "submit": "Compute what a grid asks for and the run does not have yet",
     "status": "a bar per stage, what runs, what failed and why",
@@ -25,8 +28,12 @@ SAID = {
     "shard": "Run one shard here",
     "reduce": "write the tables",
     "report": "Write the page of figures and tables",
+    "init": "Ask this cluster what it has",
+    "doctor": "Look whether shards would run on this cluster",
     "compare-engines": "Compute some of a run's curves with Quantus too",
 }
+
+OF_NO_WORKSPACE = {"init", "", "data", "data check", "image", "image build", "image check"}
 
 
 def words(text):
@@ -42,9 +49,7 @@ def test_help_says_what_the_command_does(mtljobs, command, flag):
     assert SAID[command] in words(answer.out)
 
 
-@pytest.mark.parametrize(
-    "command", [command for command in SAID if command not in {"", "data", "data check"}]
-)
+@pytest.mark.parametrize("command", [name for name in SAID if name not in OF_NO_WORKSPACE])
 def test_every_command_may_be_told_its_workspace(mtljobs, command):
     help_page = words(mtljobs(f"{command} --help").out)
     assert "--workspace -w" in help_page
@@ -52,7 +57,17 @@ def test_every_command_may_be_told_its_workspace(mtljobs, command):
 
 
 @pytest.mark.parametrize(
-    "command", ["plan", "status", "list", "data prepare", "data check", "compare-engines"]
+    "command",
+    [
+        "plan",
+        "status",
+        "list",
+        "data prepare",
+        "data check",
+        "image check",
+        "compare-engines",
+        "doctor",
+    ],
 )
 def test_answers_that_programs_read_come_as_json(mtljobs, command):
     assert "--json" in mtljobs(f"{command} --help").out

@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 from mtljobs.cli import following
-from mtljobs.cluster import queue, slurm
+from mtljobs.cluster import outlook, queue, sweep
+from mtljobs.cluster.marker import Marker, new_submission
+from mtljobs.cluster.profiles import run_profile
+from mtljobs.cluster.queue import Queue
+from mtljobs.cluster.slurm_driver import Submission
 from mtljobs.errors import UserError
 from mtljobs.plan.frozen import read_newest
 
@@ -18,7 +22,10 @@ def sbatch(tmp_path, monkeypatch):
     (folder / "sbatch").write_text("#!/bin/sh\nexit 1\n")
     (folder / "sbatch").chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.setattr(slurm, "submit_run", lambda run, *, retry_failed: ["7", "8"])
+    words = "queued 2 shards as Slurm jobs 7, 8; then sweep 9 goes on"
+    monkeypatch.setattr(
+        sweep, "submit_run", lambda run, *, retry_failed: Submission(("7", "8"), "9", words)
+    )
 
 
 @pytest.mark.parametrize("executor", ["", "--executor auto", "--executor slurm"])
@@ -26,9 +33,16 @@ def test_submit_queues_the_frozen_plan_and_returns_0(mtljobs, grid_file, workspa
     answer = mtljobs(f"submit --grid {grid_file()} {executor}")
     assert answer.code == 0
     assert answer.out == (
-        "queued study as Slurm jobs 7, 8; follow it with `mtljobs status` or `mtljobs wait`\n"
+        "study: queued 2 shards as Slurm jobs 7, 8; then sweep 9 goes on\n"
+        "follow it with `mtljobs status` or `mtljobs wait`\n"
     )
     assert read_newest(workspace.run("study")) is not None
+
+
+def submit_to_slurm(run):
+    """Leave what a submission leaves."""
+    marker = Marker("train", ("one",), plan="", memory_gb=1, round=0, attempts=(0,), job="7")
+    marker.write(new_submission(run))
 
 
 @pytest.fixture
@@ -38,9 +52,9 @@ def asked(monkeypatch):
 
     def submit_run(run, *, retry_failed):
         found.append((run.name, retry_failed))
-        return []
+        return Submission((), None, "nothing can go on")
 
-    monkeypatch.setattr(slurm, "submit_run", submit_run)
+    monkeypatch.setattr(sweep, "submit_run", submit_run)
     return found
 
 
@@ -50,28 +64,46 @@ def test_resume_tries_failed_shards_again(mtljobs, submitted, asked):
     assert asked == [("study", True)]
 
 
-def test_submitting_again_leaves_failed_shards_and_what_is_queued(mtljobs, grid_file, asked):
+def test_submitting_again_leaves_failed_shards_and_says_what_it_came_to(mtljobs, grid_file, asked):
     answer = mtljobs(f"submit --grid {grid_file()}")
     assert answer.code == 0
-    assert "all that is left of study is in Slurm's queue already" in answer.out
+    assert answer.out == "study: nothing can go on\n"
     assert asked == [("study", False)]
 
 
+def test_profile_is_found_before_anything_is_written_and_remembered(
+    mtljobs, grid_file, workspace, tmp_path
+):
+    grid = grid_file()
+    assert mtljobs(f"submit --grid {grid} --profile {tmp_path}/no.toml").code == 2
+    assert not workspace.root.exists()
+    path = tmp_path / "mine.toml"
+    path.write_text('partition = "gpu"\numask = "007"\n')
+    assert mtljobs(f"submit --grid {grid} --profile {path}").code == 0
+    run = workspace.run("study")
+    assert run_profile(run).partition == "gpu"
+    assert (run.plans.stat().st_mode & 0o777, run.profile.stat().st_mode & 0o777) == (0o770, 0o660)
+    assert mtljobs(f"submit --grid {grid}").code == 0
+    assert run_profile(run).partition == "gpu"
+
+
 def test_status_counts_what_is_queued(mtljobs, submitted, monkeypatch):
-    submitted()
-    monkeypatch.setattr(following, "find_jobs", lambda run: {"one": "7", "two": "7"})
+    submit_to_slurm(submitted())
+    found = Queue({"one": "7", "two": "7"}, sweeps=("8",))
+    monkeypatch.setattr(outlook, "read_queue", lambda run, *, max_age_s: found)
     answer = mtljobs("status")
     assert answer.code == 3
-    assert "2 shards wait in Slurm's queue" in answer.out
+    assert "2 shards wait or run in Slurm's queue" in answer.out
+    assert "sweep 8 goes on when these have ended" in answer.out
     assert "nothing works on it" not in answer.out
 
 
 def test_status_is_shown_also_where_the_queue_does_not_answer(mtljobs, submitted, monkeypatch):
-    def refuse(run):
+    def refuse(run, *, max_age_s):
         raise UserError("`squeue` failed")
 
-    submitted()
-    monkeypatch.setattr(following, "find_jobs", refuse)
+    submit_to_slurm(submitted())
+    monkeypatch.setattr(outlook, "read_queue", refuse)
     answer = mtljobs("status")
     assert answer.code == 3
     assert "run study" in answer.out
@@ -79,12 +111,12 @@ def test_status_is_shown_also_where_the_queue_does_not_answer(mtljobs, submitted
 
 
 def test_wait_ends_when_the_queue_is_empty(mtljobs, submitted, monkeypatch):
-    queue = [{"one": "7"}, {"one": "7"}, {}, {}]
-    monkeypatch.setattr(following, "find_jobs", lambda run: queue.pop(0))
-    monkeypatch.setattr(following, "QUEUE_LOOK_S", 0.0)
+    queues = [Queue({"one": "7"}), Queue({"one": "7"}), Queue(), Queue()]
+    monkeypatch.setattr(following, "read_queue", lambda run, *, max_age_s: queues.pop(0))
+    monkeypatch.setattr(following, "RARELY_S", 0.0)
     submitted()
     assert mtljobs("wait").code == 3
-    assert queue == []
+    assert len(queues) == 1
 
 
 def test_cancel_names_the_jobs_that_it_took_back(mtljobs, submitted, monkeypatch):

@@ -2,8 +2,8 @@
 
     python light_worker.py BEHAVIOUR SUBMISSION
 
-counts to $GOAL in steps of 50 ms, in the run's file `count`, and begins and ends its attempt as the
-real one does. BEHAVIOUR says what it does otherwise.
+counts to $MTLJOBS_GOAL in steps of 50 ms, in the run's file `count`, and begins and ends its
+attempt as the real one does. BEHAVIOUR says what it does otherwise.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
 
 from mtljobs.ledger import attempts
 from mtljobs.ledger.files import read_json
 
 LISTENING = ExitStack()
-GOAL = int(os.environ.get("GOAL", "4"))
+GOAL = int(os.environ.get("MTLJOBS_GOAL", "4"))
 
 
 class Stop:
@@ -70,11 +71,13 @@ def main(behaviour: str, folder: Path) -> int:
 
 
 def _count(behaviour: str, path: Path, stop: Callable[[], bool]) -> tuple[attempts.Outcome, str]:
+    if behaviour == "duplicate":
+        return "duplicate", ""
     count = int(path.read_text()) if path.exists() else 0
-    while count < GOAL and behaviour != "duplicate":
+    while count < GOAL:
         time.sleep(0.05)
-        if stop() and behaviour == "breaks when told":
-            raise OSError(107, "Transport endpoint is not connected")
+        if stop() and behaviour in WHEN_TOLD:
+            WHEN_TOLD[behaviour]()
         if stop() and behaviour == "finishes when told":
             break
         if stop() and behaviour != "deaf":
@@ -82,7 +85,7 @@ def _count(behaviour: str, path: Path, stop: Callable[[], bool]) -> tuple[attemp
             return "preempted", f"stopped before {count}"
         count += behaviour != "still"
     path.write_text(str(count))
-    return ("duplicate" if behaviour == "duplicate" else "done"), ""
+    return "done", ""
 
 
 def _fork_children() -> Callable[[], bool]:
@@ -107,8 +110,12 @@ def _crash() -> None:
     os.kill(os.getpid(), signal.SIGABRT)
 
 
+def _break() -> None:
+    raise OSError(107, "Transport endpoint is not connected")
+
+
 def _take_memory() -> None:
-    bytearray(int(os.environ["MEGABYTES"]) << 20)
+    bytearray(int(os.environ["MTLJOBS_MEGABYTES"]) << 20)
 
 
 ENDS = {
@@ -116,6 +123,10 @@ ENDS = {
     "crashes": _crash,
     "dies": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "grows": _take_memory,
+}
+WHEN_TOLD = {
+    "breaks when told": _break,
+    "reads when told": lambda: import_module("sqlite3"),  # from the image, if that is still there
 }
 
 

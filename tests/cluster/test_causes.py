@@ -56,7 +56,7 @@ def test_a_notice_of_a_job_without_a_time_limit_means_preemption():
         # Seen on Slurm 22.05: it hides what a job becomes while its processes are being ended.
         (dataclasses.replace(RUNNING, is_preempted=True), "preempted"),
         (dataclasses.replace(ENDING, restarts=3), "preempted"),
-        (dataclasses.replace(ENDING, restarts=3, reason="NodeDown"), "node lost"),
+        (dataclasses.replace(RUNNING, restarts=3, states=frozenset({"PENDING"})), "node lost"),
         (dataclasses.replace(ENDING, reason="TimeLimit"), "timed out"),
         (ENDING, "cancelled"),
         # Where it says so.

@@ -136,23 +136,24 @@ class TestEnvironment:
 
 
 class TestWhatARunNeeds:
-    def test_workspace_is_writable_and_data_and_weights_are_not(self, run, workspace):
-        resources = {
-            "data": {"mine": "/data/mine"},
-            "weights": {"0" * 64: "/weights/w.safetensors"},
-        }
+    def test_workspace_is_writable_and_data_and_weights_are_not(self, run, workspace, tmp_path):
+        data, weights = tmp_path / "data", tmp_path / "w.safetensors"
+        data.mkdir()
+        weights.touch()
+        named = {"mine": str(data), "elsewhere": str(tmp_path / "nowhere")}
+        resources = {"data": named, "weights": {"0" * 64: str(weights)}}
         plan = dataclasses.replace(read_newest(run), resources=resources)
         assert run_binds(run, plan) == [
             Bind(workspace.root, writable=True),
-            Bind(Path("/data/mine")),
-            Bind(Path("/weights/w.safetensors")),
+            Bind(data),
+            Bind(weights),
         ]
 
     @pytest.fixture
     def start(self, run):
         plan = read_newest(run)
 
-        def start(**profile):
+        def start(copies=None, **profile):
             return worker_container(
                 Path("/i.sif"),
                 run=run,
@@ -161,6 +162,7 @@ class TestWhatARunNeeds:
                 profile=Profile(**profile),
                 gpu=False,
                 digest="d1",
+                copies=copies or {},
             )
 
         return start
@@ -177,6 +179,12 @@ class TestWhatARunNeeds:
         paths = {bind.path for bind in container.binds}
         assert paths >= {workspace.root, Path("/more data"), Path(sys.prefix)}
         assert container.options == ("--pid",)
+
+    def test_a_nearer_copy_is_seen_in_the_place_of_a_folder(self, start, workspace):
+        data = workspace.root / "shared" / "data" / "nyuv2"
+        container = start({data: Path("/scratch/nyuv2")}, binds=[str(data)])
+        (option,) = [o for o in container.argv() if f'"destination={data}"' in o]
+        assert option == (f'--mount="type=bind","source=/scratch/nyuv2","destination={data}","ro"')
 
     def test_the_environment_its_interpreter_and_the_checkout_are_seen(self):
         python = Path(sys.executable)

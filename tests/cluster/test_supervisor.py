@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from mtljobs.cluster import slurmctl
 from mtljobs.cluster.marker import Marker, new_submission
 from mtljobs.cluster.profiles import remember_profile
 from mtljobs.ledger import attempts
@@ -45,10 +47,13 @@ class Job:
         self.environment = {
             "PATH": f"{folder}:{os.defpath}",
             "PYTHONPATH": os.pathsep.join(sys.path),
+            "XDG_CACHE_HOME": str(folder),
             "SLURM_JOB_ID": "7",
             "SLURM_MEM_PER_NODE": "2048",
         }
         self.output = folder / "output.txt"
+        self.image = folder / "image.sif"
+        self.image.write_bytes(b"SIF")
         self.submission = new_submission(run)
         for name, text in {"scontrol": SCONTROL, "scancel": SCANCEL}.items():
             (folder / name).write_text(text)
@@ -68,7 +73,7 @@ class Job:
 
     def start(self, behaviour, *shards, goal=4, **profile):
         """Start the supervisor of a job whose worker behaves so."""
-        self.environment["GOAL"] = str(goal)
+        self.environment["MTLJOBS_GOAL"] = str(goal)
         remember_profile(self.run, Profile(notice_s=10, **profile))
         plan = newest_plan(self.run)
         names = shards or ("explain-a-0-0-0-0123456789ab",)
@@ -310,6 +315,14 @@ class TestRequeueRefused:
         assert (status, attempt.state) == (0, "timed out")  # by then it is known
         assert job.calls("scontrol") == []
 
+    def test_controller_that_hangs_is_not_waited_for(self, job, monkeypatch):
+        (job.folder / "scontrol").write_text("#!/bin/sh\nexec sleep 60\n")
+        monkeypatch.setenv("PATH", job.environment["PATH"])
+        monkeypatch.setattr(slurmctl, "ANSWER_S", 0.1)
+        this = slurmctl.Job.current(job.environment)
+        assert slurmctl.describe(this) is None
+        assert slurmctl.requeue(this) == "`scontrol` did not answer within 0.1 s"
+
 
 class TestSuddenEnd:
     def test_killed_worker_vanished_as_nobody_knows_why(self, job):
@@ -360,14 +373,14 @@ class TestWorkerThatNeverBegan:
     def test_node_without_apptainer_is_no_error_of_the_code(self, job):
         job.environment["PATH"] = str(job.folder)
         shard = read_newest(job.run).shards[0].name
-        job.start("counts", shard, image="/images/mtljobs.sif")
+        job.start("counts", shard, image=str(job.image))
         status, attempt = job.end()
         assert (status, attempt.state) == (1, "vanished")
         assert "the worker cannot be started" in attempt.detail
         assert "apptainer" in attempt.detail
 
     def test_error_of_the_supervisor_is_on_record_too(self, job):
-        job.start("counts", "of no plan", image="/images/mtljobs.sif")
+        job.start("counts", "of no plan", image=str(job.image))
         status, attempt = job.end()
         assert (status, attempt.state) == (1, "failed")
         assert "Traceback" in attempt.detail
@@ -395,16 +408,18 @@ class TestEnvironment:
     def test_worker_runs_in_the_image_and_knows_its_job(self, job):
         script = f"""#!/bin/sh
 env | grep ^APPTAINERENV_ > "{job.folder}/inside"
-while [ "$1" != /images/mtljobs.sif ]; do shift; done
+while [ "$1" != {job.image} ]; do shift; done
 shift 2
 exec {sys.executable} "$@"
 """
         (job.folder / "apptainer").write_text(script)
         (job.folder / "apptainer").chmod(0o755)
         shard = read_newest(job.run).shards[0].name
-        job.start("counts", shard, image="/images/mtljobs.sif")
+        job.start("counts", shard, image=str(job.image))
         status, attempt = job.end()
         assert (status, attempt.state) == (0, "done")
         inside = (job.folder / "inside").read_text().splitlines()
         assert "APPTAINERENV_SLURM_JOB_ID=7" in inside
         assert "APPTAINERENV_SUBMITIT_PREEMPT_SIGNAL=PWR" in inside
+        digest = hashlib.sha256(b"SIF").hexdigest()
+        assert f"APPTAINERENV_MTLJOBS_IMAGE_DIGEST={digest}" in inside

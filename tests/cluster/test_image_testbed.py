@@ -1,0 +1,227 @@
+"""The image itself: built by the same `%post`, run as root and, FUSE-mounted, as a user."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from mtljobs.cluster.building import build_wheel
+from mtljobs.cluster.container import Bind, Container, interpreter, worker_container
+from mtljobs.cluster.image import check_image, image_digest
+from mtljobs.cluster.proposal import propose
+from mtljobs.cluster.submission import freeze
+from mtljobs.ledger.attempts import read_attempts
+from mtljobs.ledger.paths import Workspace, result_folder
+from mtljobs.plan.frozen import read_newest
+from mtljobs.settings.profile import Profile
+from testbed.image import base_root, build_image
+from testbed.user import make_python
+
+pytestmark = pytest.mark.testbed
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+PACKAGES = ("ca-certificates", "python3", "python3-venv")
+FOLDERS = [
+    "two words", "a,b", "a:b", 'a"b', "a'b", "$(touch pwned)", "`touch pwned`", "a\\b", "a\nb",
+    "a=b", "*", "ü",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def host_image(apptainer):
+    """Python and the system's libraries, by `Apptainer.def`."""
+    files = [CHECKOUT / "containers" / name for name in ("compute.lock", "install.sh", "smoke.py")]
+    return build_image(
+        CHECKOUT / "Apptainer.def",
+        arguments={
+            "BOOTSTRAP": "localimage",
+            "BASE": str(base_root(PACKAGES)),
+            "STACK": "host",
+            "WHEEL": str(build_wheel(CHECKOUT).relative_to(CHECKOUT)),
+        },
+        folder=CHECKOUT,
+        inputs=files,
+    )
+
+
+def container(image, folder, **changes):
+    choices = {
+        "python": "/opt/mtljobs/venv/bin/python",
+        "binds": (Bind(folder, writable=True),),
+        "gpu": False,
+        "options": (),
+        "variables": {},
+    }
+    return Container(image=image, folder=folder, **choices | changes)
+
+
+def execute(started, program, *arguments, **environment):
+    """What a program prints inside, as JSON."""
+    command = started.argv("-c", program, *arguments)
+    whole = started.environment({**os.environ, **environment})
+    done = subprocess.run(command, env=whole, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_image_of_the_stack_host_passes_its_test_alone_and_fits_with_an_environment(host_image):
+    alone = check_image(host_image, environment=None)
+    assert alone.passed
+    assert not alone.fits
+    bound = check_image(host_image, environment=sys.prefix)
+    assert bound.fits, bound
+    assert "torch" in bound.test
+    assert (bound.stack, alone.stack) == ("host", "host")
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_folder_of_any_name_is_bound_at_its_own_path(host_image, tmp_path, name):
+    folder, data = tmp_path / name, tmp_path / f"data {name}"
+    for path in (folder, data):
+        path.mkdir()
+    (data / "given").write_text("data")
+    # Contained, so that nothing but the binds makes these folders visible.
+    started = container(
+        host_image,
+        folder,
+        binds=(Bind(folder, writable=True), Bind(data)),
+        options=("--contain",),
+        variables={"NOTE": name},
+    )
+    program = """
+import json, os, pathlib, sys
+folder, data = map(pathlib.Path, sys.argv[1:])
+(folder / "made").write_text("inside")
+try:
+    (data / "made").touch()
+    refused = False
+except OSError:
+    refused = True
+print(json.dumps([os.getcwd(), (data / "given").read_text(), os.environ["NOTE"], refused]))
+"""
+    seen = execute(started, program, str(folder), str(data))
+    assert seen == [str(folder), "data", name, True]
+    assert (folder / "made").read_text() == "inside"
+    assert not list(tmp_path.rglob("pwned"))
+
+
+def test_image_file_may_have_any_name(host_image, tmp_path):
+    image = tmp_path / "docker:a, \"b\" 'c' $(touch pwned).sif"
+    shutil.copy(host_image, image)
+    assert execute(container(image, tmp_path), "print('[1]')") == [1]
+    assert not list(tmp_path.rglob("pwned"))
+
+
+def test_clean_environment_does_not_lose_the_job(host_image, tmp_path):
+    python, binds = interpreter(sys.prefix)
+    started = container(
+        host_image, tmp_path, python=python, binds=(*binds, Bind(tmp_path, writable=True))
+    )
+    program = """
+import json, submitit
+job = submitit.JobEnvironment()
+print(json.dumps([job.job_id, job.global_rank, job.num_nodes, job.hostnames, job.raw_job_id]))
+"""
+    job = {
+        "SUBMITIT_EXECUTOR": "slurm",
+        "SLURM_JOB_ID": "8",
+        "SLURM_ARRAY_JOB_ID": "7",
+        "SLURM_ARRAY_TASK_ID": "1",
+        "SLURM_JOB_NUM_NODES": "2",
+        "SLURM_JOB_NODELIST": "n[1,3]",
+        "SLURM_PROCID": "0",
+    }
+    assert execute(started, program, **job) == ["7_1", 0, 2, ["n1", "n3"], "8"]
+
+
+def test_python_and_library_paths_of_the_host_do_not_leak_in(host_image, tmp_path):
+    program = """
+import json, os, sys
+print(json.dumps([sys.path, sorted(os.environ), os.environ["LD_LIBRARY_PATH"], os.environ["NOTE"]]))
+"""
+    host = dict.fromkeys(
+        ("PYTHONPATH", "LD_LIBRARY_PATH", "APPTAINERENV_PYTHONPATH", "PYTHONHOME", "MINE"), "/host"
+    )
+    started = container(host_image, tmp_path, variables={"NOTE": "$(hostname) $HOME `id`"})
+    path, names, libraries, note = execute(started, program, **host)
+    assert not {"PYTHONPATH", "PYTHONHOME", "MINE"} & set(names)
+    assert "/host" not in [*path, *libraries.split(":")]
+    assert note == "$(hostname) $HOME `id`"
+
+
+def test_home_folder_is_not_seen(host_image, tmp_path):
+    program = "import json, os, sys; print(json.dumps(os.path.exists(sys.argv[1])))"
+    with tempfile.NamedTemporaryFile(dir=Path.home()) as file:
+        assert execute(container(host_image, tmp_path), program, file.name) is False
+
+
+GRID = """
+[[experiment]]
+name = "study"
+data = { name = "rooms", size = [32, 32], train = 16, test = 8 }
+model = { name = "segnet_mtan", width = 0.0625 }
+tasks = [{ name = "depth" }]
+training = { iterations = 4, batch = 4 }
+pruning = { name = "netslim" }
+sparsities = [0]
+seeds = [0]
+explain = { images = 4, block = 2 }
+"""
+
+
+def test_shard_leaves_the_same_bytes_as_root_and_fuse_mounted_as_a_user(slurm, host_image):
+    python = make_python(slurm, CHECKOUT)
+    program = """
+import os, pathlib, sys
+from mtljobs.worker import run_shard
+names = []
+for path in pathlib.Path("/proc").glob("[0-9]*"):
+    try:
+        if path.stat().st_uid == os.getuid():
+            names.append((path / "comm").read_text().strip())
+    except OSError:
+        pass  # it has ended meanwhile
+print("squashfuse_ll" in names, run_shard(sys.argv[1], 0))
+"""
+    records = []
+    for as_user in (False, True):
+        folder = slurm.home / ("user" if as_user else "root")
+        folder.mkdir()
+        (folder / "study.toml").write_text(GRID)
+        proposal = propose(str(folder / "study.toml"), workspace=Workspace(folder / "runs"))
+        freeze(proposal)
+        account = pwd.getpwnam(slurm.user if as_user else "root")
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, account.pw_uid, account.pw_gid)
+        plan = read_newest(proposal.run)
+        shard = plan.shards[0]
+        started = worker_container(
+            host_image,
+            run=proposal.run,
+            plan=plan,
+            shard=shard,
+            profile=Profile(environment=str(python.parent.parent)),
+            gpu=False,
+            digest=image_digest(host_image),
+        )
+        (path,) = proposal.run.plans.iterdir()
+        environment = started.environment({"PATH": os.environ["PATH"]})
+        command = started.argv("-c", program, str(path))
+        done = slurm.run(*command, as_user=as_user, env=environment)
+        is_mounted_by_fuse, outcome = done.stdout.split()[-2:]
+        assert outcome == "done"
+        assert is_mounted_by_fuse == "True" or not as_user
+        ((attempt,),) = read_attempts(proposal.run.attempts).values()
+        assert attempt.image == image_digest(host_image)
+        record = result_folder(Workspace(folder / "runs"), proposal.run, shard) / "record.json"
+        assert record.stat().st_uid == account.pw_uid
+        records.append(record.read_bytes())
+    assert records[0] == records[1]
