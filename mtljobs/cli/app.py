@@ -136,8 +136,8 @@ def submit(
     On this machine, Ctrl-C stops the shards after a checkpoint, and `mtljobs resume` goes on. On
     Slurm the command returns at once: 0 means queued, and `mtljobs wait` says how it ended.
     """
-    from mtljobs.cli.following import queue, work_on
     from mtljobs.cli.only import parse_only
+    from mtljobs.cli.working import queue, work_on
     from mtljobs.cluster.profiles import choose_profile, rights
     from mtljobs.cluster.proposal import propose
     from mtljobs.cluster.submission import choose_executor, freeze
@@ -166,7 +166,7 @@ def resume(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Go on with a run that was stopped; failed and killed shards are tried again."""
-    from mtljobs.cli.following import queue, work_on
+    from mtljobs.cli.working import queue, work_on
     from mtljobs.cluster.profiles import choose_profile
     from mtljobs.cluster.runs import find_run
     from mtljobs.cluster.submission import choose_executor
@@ -278,8 +278,9 @@ def logs(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Print what a shard's attempt wrote to its log."""
+    from mtljobs.cluster.logs import find_log
     from mtljobs.cluster.runs import find_run
-    from mtljobs.cluster.states import find_log, read_states
+    from mtljobs.cluster.states import read_states
     from mtljobs.ledger.paths import open_workspace
 
     state = read_states(find_run(run, open_workspace(workspace)))

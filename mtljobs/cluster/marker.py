@@ -41,6 +41,10 @@ class Marker:
     attempts: tuple[int, ...] = ()
     job: str | None = None
 
+    def element(self, index: int) -> str:
+        """What Slurm calls the job of a shard: "7_3", or "7" where it is not one of several."""
+        return f"{self.job}_{index}" if len(self.shards) > 1 else str(self.job)
+
     def write(self, folder: Path) -> None:
         """Put the marker in place, whole."""
         replace_file(folder / MARKER, to_json(dataclasses.asdict(self)))

@@ -33,21 +33,23 @@ class Queue:
     Attributes:
         shards: Name of a shard that waits or runs -> id of its job or array.
         sweeps: Ids of the sweeps that wait or run.
-        folders: Folder of a submission of the run -> id of its job or array.
+        unfinished: Folder of a submission that was killed before it knew its job -> the job's id.
+        late: Ids of jobs of such submissions whose shards somebody has submitted again meanwhile.
         running: `SLURM_JOB_ID` of every job and element of the user, of any run.
         size: How many these are.
     """
 
     shards: Mapping[str, str] = field(default_factory=dict)
     sweeps: tuple[str, ...] = ()
-    folders: Mapping[Path, str] = field(default_factory=dict)
+    unfinished: Mapping[Path, str] = field(default_factory=dict)
+    late: tuple[str, ...] = ()
     running: frozenset[str] = frozenset()
     size: int = 0
 
     @property
     def jobs(self) -> list[str]:
         """Ids of the run's jobs and arrays: sweeps, which could submit more, come first."""
-        return [*self.sweeps, *sorted(set(self.shards.values()), key=int)]
+        return [*self.sweeps, *sorted({*self.shards.values(), *self.late}, key=int)]
 
 
 @dataclass(frozen=True)
@@ -75,25 +77,28 @@ def read_queue(run: RunFolder, *, max_age_s: float = 0.0) -> Queue:
     submissions = find_submissions(run)
     if not submissions or shutil.which("squeue") is None:
         return Queue()
-    shards: dict[str, str] = {}
-    sweeps: list[str] = []
-    folders: dict[Path, str] = {}
     # A job without a script has no third column.
     lines = [(line + "  ").split(" ", 2) for line in _ask_queue(run, max_age_s).splitlines()]
+    elements: dict[Path, list[str]] = {}
     for element, _, script in lines:
-        folder = Path(script.strip()).parent.resolve()
-        marker = submissions.get(folder)
-        if marker is None:
+        elements.setdefault(Path(script.strip()).parent.resolve(), []).append(element)
+    found = [(folder, submissions[folder]) for folder in elements if folder in submissions]
+    shards: dict[str, str] = {}
+    sweeps, late = [], []
+    unfinished = {}
+    for folder, marker in sorted(found, key=lambda item: item[1].job is None):
+        job = elements[folder][0].partition("_")[0]
+        if marker.job is None and shards.keys() & {*marker.shards}:
+            late.append(job)
             continue
-        job, _, index = element.partition("_")
-        folders[folder] = job
+        if marker.job is None:
+            unfinished[folder] = job
         if marker.stage == SWEEP:
             sweeps.append(job)
-        else:
-            shards[marker.shards[int(index or 0)]] = job
-    return Queue(
-        shards, tuple(sweeps), folders, frozenset(number for _, number, _ in lines), len(lines)
-    )
+        for element in elements[folder] if marker.shards else ():
+            shards[marker.shards[int(element.partition("_")[2] or 0)]] = job
+    running = frozenset(number for _, number, _ in lines)
+    return Queue(shards, tuple(sweeps), unfinished, tuple(late), running, len(lines))
 
 
 def cancel_jobs(run: RunFolder) -> list[str]:

@@ -23,7 +23,7 @@ from submitit.slurm.slurm import _make_sbatch_string
 
 from mtljobs import worker
 from mtljobs.cluster.asking import clean_environment
-from mtljobs.cluster.marker import SWEEP, Marker, find_submissions, new_submission
+from mtljobs.cluster.marker import SWEEP, Marker, new_submission
 from mtljobs.cluster.parameters import job_parameters
 from mtljobs.cluster.states import RunState
 from mtljobs.cluster.windows import WITHOUT_GPU, Array, count_threads
@@ -127,26 +127,22 @@ def submit_sweep(state: RunState, *, profile: Profile, after: Collection[str], r
     return _submit(state.run, marker, None, sweep_parameters(state.run, profile), when)
 
 
-def complete_submissions(run: RunFolder, folders: Mapping[Path, str]) -> None:
+def complete_submissions(run: RunFolder, unfinished: Mapping[Path, str]) -> None:
     """Finish what a killed `submit` had begun: the files and markers of jobs that Slurm has.
 
     Args:
         run: Whose they are.
-        folders: Folder of a submission -> id of its job, as the queue says.
+        unfinished: Folder of a submission -> id of its job, as the queue says.
     """
-    for folder, marker in find_submissions(run).items():
-        if marker.job is not None or folder not in folders:
-            continue
-        job = folders[folder]
-        calls = _calls(run, marker)
-        for index, (function, arguments) in enumerate(calls):
-            name = job if len(calls) == 1 else f"{job}_{index}"
-            paths = JobPaths(folder, name)
+    for folder, job in unfinished.items():
+        marker = dataclasses.replace(Marker.read(folder), job=job)
+        for index, (function, arguments) in enumerate(_calls(run, marker)):
+            paths = JobPaths(folder, marker.element(index))
             if not paths.submitted_pickle.exists():
-                aside = folder / f".{name}.aside"
+                aside = folder / f".{index}.aside"
                 DelayedSubmission(function, *arguments).dump(aside)
                 aside.replace(paths.submitted_pickle)
-        dataclasses.replace(marker, job=job).write(folder)
+        marker.write(folder)
 
 
 def _submit(

@@ -78,7 +78,8 @@ class SlurmDriver:
             own: Id of the sweep that this process is.
         """
         queue = read_queue(self.run)
-        complete_submissions(self.run, queue.folders)
+        complete_submissions(self.run, queue.unfinished)
+        cancel(*queue.late)
         queue = replace(queue, sweeps=tuple(job for job in queue.sweeps if job != own))
         self.jobs = dict(queue.shards)
         # Read anew: what a job has written before it left the queue is now seen.

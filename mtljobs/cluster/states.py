@@ -14,7 +14,7 @@ from mtljobs.cluster.runs import run_workspace
 from mtljobs.contracts import Shard
 from mtljobs.errors import UserError, nearest
 from mtljobs.ledger.attempts import AttemptState, find_attempts
-from mtljobs.ledger.paths import RunFolder, log_file
+from mtljobs.ledger.paths import RunFolder
 from mtljobs.ledger.records import find_done
 from mtljobs.plan.frozen import Plan, newest_plan, read_plan
 
@@ -238,27 +238,3 @@ def find_shard(state: RunState, name: str) -> str:
             "of the name."
         )
     raise UserError(f"the run {state.run.name!r} has no shard {name!r}{nearest(name, names)}.")
-
-
-def find_log(state: RunState, name: str | None, number: int | None) -> Path:
-    """The log of an attempt.
-
-    Args:
-        name: Of the shard, or its beginning; None: the shard that was worked on last.
-        number: Of the attempt; None: its last one.
-
-    Raises:
-        UserError: There is no such shard or attempt.
-    """
-    if name is None:
-        logs = list(state.run.logs.glob("*.*.log"))
-        if not logs:
-            raise UserError(f"nothing has run yet in the run {state.run.name!r}.")
-        return max(logs, key=lambda path: path.stat().st_mtime)
-    shard = find_shard(state, name)
-    numbers = [attempt.number for attempt in find_attempts(state.run.attempts).get(shard, ())]
-    chosen = number if number is not None else max(numbers, default=0)
-    path = log_file(state.run, shard, chosen)
-    if not path.is_file():
-        raise UserError(f"{shard} has no log of attempt {chosen}; attempts: {numbers or 'none'}.")
-    return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from dataclasses import dataclass
@@ -24,8 +23,11 @@ def create_folder(folder: Path) -> Path:
     """
     for missing in [*reversed(folder.parents), folder]:
         if not missing.is_dir():
-            with contextlib.suppress(FileExistsError):
+            try:
                 make_folder(missing)
+            except FileExistsError:  # made by somebody else just now, or no folder
+                if not missing.is_dir():
+                    raise
     return folder
 
 

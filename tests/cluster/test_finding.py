@@ -7,7 +7,9 @@ import re
 
 import pytest
 
-from mtljobs.cluster.states import find_log, find_shard, read_states
+from mtljobs.cluster.logs import find_log
+from mtljobs.cluster.marker import Marker, new_submission
+from mtljobs.cluster.states import find_shard, read_states
 from mtljobs.errors import UserError
 from mtljobs.ledger.paths import create_folder, log_file
 
@@ -77,3 +79,22 @@ class TestFindLog:
     def test_shard_that_never_ran_has_no_log(self, run):
         with pytest.raises(UserError, match="no log of attempt 0; attempts: none"):
             find_log(read_states(run), "evaluate-study-0.5", None)
+
+    def test_shard_that_failed_is_the_default_before_one_that_did_not(self, run, logged):
+        logged("dense", "failed", written_at=1000)
+        logged("evaluate", "preempted", written_at=2000)
+        assert find_log(read_states(run), None, None).read_text() == "dense 1\n"
+
+    @pytest.mark.parametrize("name", [None, "evaluate-study-0.5"])
+    def test_output_of_the_job_is_the_log_of_a_worker_that_never_began(
+        self, run, shards, attempt, name
+    ):
+        for job in ("7", "8"):
+            folder = new_submission(run)
+            pair = (shards["dense"].name, shards["evaluate"].name)
+            Marker("any", pair, plan="", memory_gb=1, round=0, attempts=(0, 0), job=job).write(
+                folder
+            )
+            (folder / f"{job}_1_0_log.out").write_text(f"no such module {job}\n")
+        attempt("evaluate", "failed", "the worker ended with exit code 1")
+        assert find_log(read_states(run), name, None).read_text() == "no such module 8\n"
