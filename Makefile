@@ -41,7 +41,7 @@ test-cluster: .venv/ready
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    containers/testbed/install.sh || echo "Not all is installed: tests that need it are skipped."; \
 	fi
-	.venv/bin/python -m pytest -m testbed tests/cluster
+	.venv/bin/python -m pytest $(IN_PARALLEL) -m testbed tests/cluster
 
 ## make check    formatting, lint, types, import contracts, doctests
 check: .venv/ready

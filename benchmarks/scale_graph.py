@@ -52,7 +52,7 @@ rule explain:
 PROGRAMS = {
     "sbatch": 'echo call >> "$0.calls"\necho Submitted batch job $((100 + $(wc -l < "$0.calls")))',
     "scontrol": "echo MaxArraySize = 1001\necho MaxJobCount = 100000",
-    "squeue": "",
+    "squeue": 'cat "$0.lines"',
     "srun": "",
 }
 """A Slurm that takes every job and runs none: name of a program -> lines of its script."""
@@ -75,9 +75,13 @@ def write_snakefile(folder: Path, *, seeds: int) -> Path:
 
 
 def write_slurm(folder: Path) -> Path:
-    """A folder of Slurm's programs; `sbatch.calls` in it has a line for each call of sbatch."""
+    """A folder of Slurm's programs.
+
+    `sbatch.calls` in it has a line for each call of sbatch, `squeue.lines` is what squeue shows.
+    """
     programs = folder / "programs"
     programs.mkdir()
+    (programs / "squeue.lines").touch()
     for name, lines in PROGRAMS.items():
         (programs / name).write_text(f"#!/bin/sh\n{lines}\n")
         (programs / name).chmod(0o755)

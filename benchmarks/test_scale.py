@@ -25,6 +25,7 @@ from pathlib import Path
 from unittest import mock
 
 from benchmarks.scale_graph import write_grid, write_slurm, write_snakefile
+from mtljobs.cluster.marker import find_submissions
 from mtljobs.contracts import Shard
 from mtljobs.ledger.attempts import Attempt, Outcome, report_from_host
 from mtljobs.ledger.liveness import ProcessIdentity
@@ -91,8 +92,8 @@ def mtljobs(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "mtljobs", *arguments]
 
 
-def fill_ledger(workspace: Workspace, run: RunFolder) -> Counter[str]:
-    """Make a run's files say what they would say half-way.
+def fill_ledger(workspace: Workspace, run: RunFolder, programs: Path) -> Counter[str]:
+    """Make a run's files, and Slurm's queue, say what they would say half-way.
 
     Half of the shards are done, one in ten after a preemption; half of those of the run are in the
     store already. A hundred run, on other nodes, and two hundred were preempted.
@@ -115,7 +116,18 @@ def fill_ledger(workspace: Workspace, run: RunFolder) -> Counter[str]:
             _write_attempt(run, shard, 1, None)
         for shard in shards[half + running : half + running + preempted]:
             _write_attempt(run, shard, 1, "preempted")
+    _write_queue(run, programs, without={shard.name for shard in shards[:half]})
     return Counter(done=half, running=running, preempted=preempted)
+
+
+def _write_queue(run: RunFolder, programs: Path, *, without: set[str]) -> None:
+    lines = [
+        f"{marker.job}_{index} 107 {folder}/submission.sh\n"
+        for folder, marker in find_submissions(run).items()
+        for index, shard in enumerate(marker.shards)
+        if shard not in without
+    ]
+    (programs / "squeue.lines").write_text("".join(lines))
 
 
 def _write_result(workspace: Workspace, run: RunFolder, shard: Shard, *, is_merged: bool) -> None:
@@ -133,10 +145,17 @@ def _write_attempt(run: RunFolder, shard: Shard, number: int, outcome: Outcome |
     """An attempt as it lies there on a cluster, where the host says something of it too."""
     process = ProcessIdentity(f"node{number}", "boot", "pid:[1]", 4711, "1", "107", 0)
     path = run.attempts / f"{shard.name}.{number}.json"
-    attempt = Attempt(path, shard.name, number, time.time() - 600, process, "NVIDIA A100")
+    attempt = Attempt(
+        path,
+        shard=shard.name,
+        number=number,
+        started=time.time() - 600,
+        process=process,
+        device="NVIDIA A100",
+        image="",
+    )
     if outcome is None:
-        values = {"started": attempt.started, "process": process.to_json(), "device": "cpu"}
-        path.write_text(json.dumps(values))
+        path.write_text(json.dumps({"started": attempt.started, "process": process.to_json()}))
         return
     attempt.end(outcome, "")
     report_from_host(run.attempts, shard.name, number, exit_code=0, signal=None, cause=None)
@@ -158,7 +177,7 @@ def test_ledger_is_read_as_it_was_filled_and_an_array_is_one_call_of_sbatch(
     run = workspace.run("scale")
     arrays = list(run.submissions.glob("*/shards.json"))
     assert len((programs / "sbatch.calls").read_text().splitlines()) == len(arrays)
-    counts = fill_ledger(workspace, run)
+    counts = fill_ledger(workspace, run, programs)
     assert counts == {"done": 91, "running": 1, "preempted": 3}
     places = {"MTLJOBS_WORKSPACE": str(workspace.root), "PATH": str(programs)}
     answer = subprocess.run(  # noqa: S603 (our own command)
@@ -187,7 +206,7 @@ def main(snakemake: str | None) -> None:
         arrays = len(list(run.submissions.glob("*/shards.json")))
         calls = len((programs / "sbatch.calls").read_text().splitlines())
         print(f"{calls} calls of sbatch for {arrays} arrays")
-        counts = fill_ledger(workspace, run)
+        counts = fill_ledger(workspace, run, programs)
         show("status --once", "status", "--once")
         plan = read_newest(run)
         assert plan is not None

@@ -82,22 +82,42 @@ def plan(
     grid: GridOption,
     run: NewRunOption = None,
     only: OnlyOption = None,
+    profile: ProfileOption = None,
+    scripts: Annotated[
+        bool, typer.Option("--scripts", help="Print the batch scripts that Slurm would get.")
+    ] = False,
+    start_times: Annotated[
+        bool,
+        typer.Option(
+            "--start-times", help="Ask Slurm when each array could start; this uses up job ids."
+        ),
+    ] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what submitting a grid would compute; writes nothing."""
+    """Show what submitting a grid would compute; writes nothing.
+
+    Also what it takes: hours, as far as earlier shards tell, disk and files; and where there is a
+    Slurm, or for the cluster of a profile, which arrays it would be given.
+    """
     from mtljobs.cli.only import parse_only
+    from mtljobs.cli.show_outlay import outlay_values, print_outlay
     from mtljobs.cli.show_plan import plan_values, print_plan
+    from mtljobs.cluster.outlay import read_outlay
     from mtljobs.cluster.proposal import propose
     from mtljobs.ledger.paths import open_workspace
 
     proposal = propose(
         grid, workspace=open_workspace(workspace), run_name=run, wanted=parse_only(only)
     )
+    outlay = read_outlay(proposal, profile)
+    slurm = None if outlay is None else outlay.slurm
+    starts = slurm.ask_starts() if start_times and slurm is not None else None
     if as_json:
-        print_json(plan_values(proposal))
-    else:
-        print_plan(console, proposal)
+        print_json(plan_values(proposal) | outlay_values(outlay, starts, with_scripts=scripts))
+        return
+    print_plan(console, proposal)
+    print_outlay(console, outlay, starts, with_scripts=scripts)
 
 
 @app.command()
@@ -116,8 +136,8 @@ def submit(
     On this machine, Ctrl-C stops the shards after a checkpoint, and `mtljobs resume` goes on. On
     Slurm the command returns at once: 0 means queued, and `mtljobs wait` says how it ended.
     """
-    from mtljobs.cli.following import queue, work_on
     from mtljobs.cli.only import parse_only
+    from mtljobs.cli.working import queue, work_on
     from mtljobs.cluster.profiles import choose_profile, rights
     from mtljobs.cluster.proposal import propose
     from mtljobs.cluster.submission import choose_executor, freeze
@@ -146,7 +166,7 @@ def resume(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Go on with a run that was stopped; failed and killed shards are tried again."""
-    from mtljobs.cli.following import queue, work_on
+    from mtljobs.cli.working import queue, work_on
     from mtljobs.cluster.profiles import choose_profile
     from mtljobs.cluster.runs import find_run
     from mtljobs.cluster.submission import choose_executor

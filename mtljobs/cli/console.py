@@ -42,3 +42,10 @@ def progress_bar(console: Console) -> Iterator[Callable[[int, int, str], None]]:
         yield lambda done, total, what: bar.update(
             task, completed=done, total=total, description=what
         )
+
+
+def duration(seconds: float) -> str:
+    """A time to two digits or so, as in "40 s", "12 min", "3.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

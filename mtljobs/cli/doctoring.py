@@ -11,7 +11,6 @@ import typer
 
 from mtljobs.cli.console import make_console, print_json
 from mtljobs.cli.options import JsonOption, ProfileOption, WorkspaceOption
-from mtljobs.ledger.paths import open_workspace
 
 PROBLEM = 1
 
@@ -69,9 +68,9 @@ def doctor(
     from mtljobs.cli.show_findings import print_findings
     from mtljobs.cluster.doctor import examine
     from mtljobs.cluster.profiles import find_profile
-    from mtljobs.settings.profile import Profile
+    from mtljobs.ledger.paths import open_workspace
 
-    found = Profile() if profile is None else find_profile(profile)
+    found = find_profile(profile)
     place = open_workspace(workspace)
     findings = list(examine(found, place.root))
     if not as_json:

@@ -1,17 +1,14 @@
-"""What commands do while a run goes on: work on it here, hand it to Slurm, follow it."""
+"""What commands show while a run goes on, and how it stands in the end."""
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
-import typer
 from rich.console import Console
 
-from mtljobs.cli.show import LogLines, print_results, render_state
+from mtljobs.cli.show import LogLines, render_state
 from mtljobs.cluster.marker import find_submissions
 from mtljobs.cluster.queue import RARELY_S, read_queue
 from mtljobs.cluster.runs import is_driven
@@ -19,51 +16,12 @@ from mtljobs.cluster.states import RunState, Watcher, count_slots, read_states
 from mtljobs.errors import UserError
 from mtljobs.ledger.paths import RunFolder
 
-if TYPE_CHECKING:
-    from mtljobs.settings.profile import Profile
-
 FAILED, INCOMPLETE = 1, 3
 LOOK_S = 0.5
 
 
-def queue(console: Console, run: RunFolder, profile: Profile, *, retry_failed: bool) -> None:
-    """Hand a run to Slurm, which follows this profile from now on."""
-    from mtljobs.cluster.profiles import remember_profile, rights
-    from mtljobs.cluster.sweep import submit_run
-
-    with rights(profile):
-        remember_profile(run, profile)
-    submission = submit_run(run, retry_failed=retry_failed)
-    console.print(f"{run.name}: {submission.words}")
-    if submission.jobs or submission.sweep:
-        console.print("follow it with `mtljobs status` or `mtljobs wait`")
-
-
-def work_on(
-    console: Console, run: RunFolder, *, detach: bool, cpus: int | None, retry_failed: bool
-) -> None:
-    """Drive a run on this machine to its end, and print what came out."""
-    from mtljobs.cluster.local import LocalDriver, start_detached
-
-    if detach:
-        arguments = [argument for argument in sys.argv[1:] if argument != "--detach"]
-        log = start_detached(run, arguments)
-        console.print(f"working on {run.name} in the background; it writes to {log}")
-        return
-    slots = count_slots(read_states(run).plan, cpus)
-    with _watching(console, slots) as watch:
-        state = LocalDriver(run, slots=slots, retry_failed=retry_failed, watch=watch).drive()
-    if state.is_complete:
-        from mtljobs.report import write_report
-
-        print_results(console, run, write_report(run))
-    else:
-        print_state(console, state, slots)
-    raise typer.Exit(exit_code(state))
-
-
 @contextmanager
-def _watching(console: Console, slots: int) -> Iterator[Watcher]:
+def watching(console: Console, slots: int) -> Iterator[Watcher]:
     """A live table on a terminal, plain lines in a log."""
     if not console.is_terminal:
         yield LogLines(console)
@@ -80,7 +38,7 @@ def follow(
     """Show how a run goes on until something is the case, or Ctrl-C; return how it stands then."""
     state = read_states(run)
     slots = count_slots(state.plan, None)
-    with _watching(console, slots) as watch, suppress(KeyboardInterrupt):
+    with watching(console, slots) as watch, suppress(KeyboardInterrupt):
         while not until(state):
             watch(state)
             time.sleep(look_s)

@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from mtljobs.cli.console import make_table
+from mtljobs.cli.console import duration, make_table
 from mtljobs.cluster.states import FAILED, RunState, ShardState
 from mtljobs.ledger.paths import RunFolder, log_file
 from mtljobs.plan.frozen import read_newest
@@ -171,11 +171,4 @@ def _time_line(state: RunState, slots: int) -> str:
     if state.is_complete:
         return "complete"
     seconds = state.seconds_left(slots)
-    return "time left unknown" if seconds is None else f"about {_duration(seconds)} left"
-
-
-def _duration(seconds: float) -> str:
-    """A time to two digits or so, as in "40 s", "12 min", "3.5 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return "time left unknown" if seconds is None else f"about {duration(seconds)} left"

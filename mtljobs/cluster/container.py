@@ -21,8 +21,11 @@ from pathlib import Path
 
 from mtljobs.contracts import Shard
 from mtljobs.errors import UserError
-from mtljobs.ledger.paths import RunFolder
+from mtljobs.ledger.paths import RunFolder, Workspace
+from mtljobs.plan.datasets import data_folder
 from mtljobs.plan.frozen import Plan
+from mtljobs.settings.base import restore
+from mtljobs.settings.data import DataChoice
 from mtljobs.settings.profile import Profile
 from mtljobs.worker import IMAGE_VARIABLE, thread_environment
 
@@ -39,10 +42,17 @@ FIXED = {"PYTHONNOUSERSITE": "1", "LANG": "C.UTF-8"}
 
 @dataclass(frozen=True)
 class Bind:
-    """A folder or file of the host that the container sees, at the same absolute path."""
+    """A folder or file of the host that the container sees, at the same absolute path.
+
+    Attributes:
+        path: Absolute.
+        writable: Else read only.
+        copy: What the container sees there instead; None: the file or folder itself.
+    """
 
     path: Path
     writable: bool = False
+    copy: Path | None = None
 
     def option(self) -> str:
         """Value of Apptainer's `--mount`, quoted for any character that a path may have.
@@ -51,7 +61,7 @@ class Bind:
             >>> print(Bind(Path("/data/a,b")).option())
             "type=bind","source=/data/a,b","destination=/data/a,b","ro"
         """
-        fields = ["type=bind", f"source={self.path}", f"destination={self.path}"]
+        fields = ["type=bind", f"source={self.copy or self.path}", f"destination={self.path}"]
         if not self.writable:
             fields.append("ro")
         return ",".join('"' + field.replace('"', '""') + '"' for field in fields)
@@ -120,6 +130,7 @@ def worker_container(
     profile: Profile,
     gpu: bool,
     digest: str,
+    copies: Mapping[Path, Path],
 ) -> Container:
     """The container that a shard of a run is worked on in.
 
@@ -127,11 +138,13 @@ def worker_container(
         image: The profile's, or a copy of it that is nearer.
         gpu: Whether the job was given one.
         digest: Of the image, for the attempt.
+        copies: Of folders that the shard reads, where they are nearer.
 
     Raises:
         UserError: The profile names an environment that cannot be bound into an image.
     """
     python, binds = interpreter(profile.environment)
+    binds += [Bind(folder, copy=copy) for folder, copy in copies.items()]
     binds += [*run_binds(run, plan), *(Bind(Path(folder)) for folder in profile.binds)]
     return Container(
         image=image,
@@ -157,7 +170,8 @@ def order_binds(binds: Iterable[Bind]) -> list[Bind]:
     kept: dict[Path, Bind] = {}
     for bind in sorted(binds, key=lambda bind: (len(bind.path.parts), not bind.writable)):
         around = next((kept[p] for p in (bind.path, *bind.path.parents) if p in kept), None)
-        if around is None or (bind.path not in kept and bind.writable != around.writable):
+        adds = around is None or bind.copy is not None or bind.writable != around.writable
+        if adds and bind.path not in kept:
             kept[bind.path] = bind
     return list(kept.values())
 
@@ -171,6 +185,14 @@ def run_binds(run: RunFolder, plan: Plan) -> list[Bind]:
     # The workspace holds the run with its plans and submissions, and what runs share.
     workspace = Bind(run.root.parent, writable=True)
     return [workspace, *(Bind(place) for place in map(Path, named) if place.exists())]
+
+
+def shard_data(shard: Shard, run: RunFolder, plan: Plan) -> Path | None:
+    """The folder that a shard's images are read from; None where they are computed."""
+    if "data" not in shard.spec:
+        return None
+    choice: DataChoice = restore(DataChoice, shard.spec["data"])
+    return data_folder(choice, Workspace(run.root.parent), plan.resources["data"])
 
 
 def interpreter(environment: str | None) -> tuple[str, list[Bind]]:

@@ -81,30 +81,36 @@ class Scene:
             return []
         return [json.loads(line) for line in lines if line.endswith("}")]
 
+    def signals(self, who: Who, *, life: int = 0) -> list[str]:
+        """Names of the signals that a process heard in one life, in order."""
+        return [event["name"] for event in self.find(who, "signal", life=life)]
+
     def find(self, who: Who, what: str, *, life: int = 0) -> list[Event]:
         """Events of one kind in one life."""
         return [e for e in self.events(who) if (e["what"], e["life"]) == (what, life)]
 
 
-def rehearse(
-    profile: Profile, workspace: Workspace, site: Site, *, tell: Callable[[str], None]
-) -> list[Scene]:
+def rehearse(profile: Profile, workspace: Workspace, *, tell: Callable[[str], None]) -> list[Scene]:
     """Play all three scenes to their end.
 
     Args:
         profile: That the jobs follow.
-        workspace: Its `shared/drill/` holds what the jobs write, until the drill ends well.
-        site: The cluster.
+        workspace: Its `shared/drill/` holds what the jobs write, until somebody clears it.
         tell: Told what happens, a line at a time.
 
     Raises:
-        UserError: Slurm refused a job.
+        UserError: No Slurm answers, or it refused a job.
     """
+    site = Site.read()
+    if site is None:
+        raise UserError("no Slurm answers here, so there is nothing to rehearse on.")
+    partition = site.partition(profile.partition)
+    gpu = partition is not None and bool(partition.gpu_models)
     place = create_folder(workspace.shared / "drill" / str(time.time_ns()))
     scenes: list[Scene] = []
     with _cancelling(scenes):
         for case in MINUTES:
-            scenes.append(_submit(case, place / case, profile, site))
+            scenes.append(_submit(case, place / case, profile, gpu=gpu))
             tell(f"submitted {case!r} as job {scenes[-1].job}")
         end = time.monotonic() + PATIENCE_S
         while not all(scene.is_over for scene in scenes) and time.monotonic() < end:
@@ -134,9 +140,7 @@ def _cancelling(scenes: list[Scene]) -> Iterator[None]:
             ask("scancel", *left)
 
 
-def _submit(case: Case, folder: Path, profile: Profile, site: Site) -> Scene:
-    partition = site.partition(profile.partition)
-    gpu = partition is not None and bool(partition.gpu_models)
+def _submit(case: Case, folder: Path, profile: Profile, *, gpu: bool) -> Scene:
     replace_file(
         create_folder(folder) / PART,
         to_json({"case": case, "profile": canonical(profile), "gpu": gpu}),

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from mtljobs.cluster.drill import MORE_GB, NOTICE_S, Case, Scene, Who, clear, rehearse
+from mtljobs.cluster.drill import NOTICE_S, Case, Scene, clear, rehearse
+from mtljobs.cluster.drill_needs import (
+    tell_gpus,
+    tell_image,
+    tell_memory,
+    tell_sbatch,
+    tell_scratch,
+)
 from mtljobs.cluster.finding import Finding, ok, problem, warning
-from mtljobs.cluster.site import Site
-from mtljobs.errors import UserError
 from mtljobs.ledger.paths import Workspace
 from mtljobs.settings.profile import Profile
 
@@ -25,10 +30,7 @@ def hold_drill(
     Raises:
         UserError: No Slurm answers here, or it refused a job.
     """
-    site = Site.read()
-    if site is None:
-        raise UserError("no Slurm answers here, so there is nothing to rehearse on.")
-    scenes = rehearse(profile, workspace, site, tell=tell)
+    scenes = rehearse(profile, workspace, tell=tell)
     findings = tell_drill(scenes, profile)
     if any(finding.verdict == "problem" for finding in findings):
         tell(f"what the jobs wrote stays in {scenes[0].folder.parent}")
@@ -89,9 +91,8 @@ def tell_start(scene: Scene) -> Finding:
             f"its worker did not begin on {host[0]['node']}: {_tail(scene)}",
             "mend the image, or its binds; `mtljobs image check` looks at it here",
         )
-    waited = next(
-        n["time"] for n in scene.notes if n["what"] == "state" and n["state"] != "PENDING"
-    )
+    seen = (n["time"] for n in scene.notes if n["what"] == "state" and n["state"] != "PENDING")
+    waited = next(seen, scene.notes[-1]["time"])
     return ok(
         subject,
         f"began on {host[0]['node']} after {waited - scene.notes[0]['time']:.0f} s; its worker "
@@ -101,7 +102,7 @@ def tell_start(scene: Scene) -> Finding:
 
 def tell_notice(scene: Scene) -> Finding:
     """Who heard a notice, and how often."""
-    host, payload = _signals(scene, "host", 0), _signals(scene, "payload", 0)
+    host, payload = scene.signals("host"), scene.signals("payload")
     if "SIGUSR2" not in host:
         return problem(
             "notice",
@@ -179,7 +180,7 @@ def tell_limit(scene: Scene) -> Finding:
             f"no notice came; {ending}",
             "shards lose the work since their last checkpoint: keep checkpoint_every_s small",
         )
-    found = f"notice {NOTICE_S} s before it came after {notices[0]:.0f} s; {ending}"
+    found = f"a notice for {NOTICE_S} s before came after {notices[0]:.0f} s; {ending}"
     if last - notices[0] < NOTICE_S / 2:
         return warning("time limit", found, "raise notice_s")
     return ok("time limit", found)
@@ -187,9 +188,9 @@ def tell_limit(scene: Scene) -> Finding:
 
 def tell_kill(scene: Scene) -> Finding:
     """What a requeue, or a preemption without a notice, does to processes."""
-    host = _named(_signals(scene, "host", 0))
+    host = _named(scene.signals("host"))
     # What it heard besides, the batch process passed on.
-    payload = _named([name for name in _signals(scene, "payload", 0) if name != "SIGUSR2"])
+    payload = _named([name for name in scene.signals("payload") if name != "SIGUSR2"])
     first = _heard(scene, "SIGTERM")
     beats = scene.find("host", "beat")
     grace = f"{beats[-1]['time'] - first[0]:.0f} s later SIGKILL" if first else "SIGKILL at once"
@@ -208,96 +209,12 @@ def tell_cancel(scene: Scene) -> Finding:
     life = 1 if scene.find("host", "start", life=1) else 0
     if scene.noted("cancel") is None:
         return warning("scancel", "was not tried, as there was no second life", "see kill")
-    return ok("scancel", f"the batch process hears {_named(_signals(scene, 'host', life))}")
-
-
-def tell_memory(scene: Scene) -> Finding:
-    """Whether a user may raise the memory of a job that waits."""
-    tried = scene.noted("memory")
-    if tried is None or tried["problem"] is not None:
-        why = "there was none" if tried is None else tried["problem"]
-        return warning(
-            "memory",
-            f"the memory of a waiting job cannot be raised: {why}",
-            "after an out-of-memory kill the next sweep, or `mtljobs resume`, asks for more",
-        )
-    return ok("memory", f"a job that waits may be given more ({MORE_GB:g} GB)")
-
-
-def tell_sbatch(scene: Scene, profile: Profile) -> Finding:
-    """Whether a job may submit jobs, as the sweep does."""
-    tried = scene.find("host", "sbatch")
-    if tried and tried[0]["problem"] is None:
-        return ok("sbatch in a job", "works: the sweep goes on by itself")
-    why = tried[0]["problem"] if tried else "was not tried"
-    if not profile.jobs_may_submit:
-        return ok("sbatch in a job", f"does not, as the profile says: {why}")
-    return problem(
-        "sbatch in a job",
-        why,
-        "set jobs_may_submit = false: after each window `mtljobs resume` submits the next",
-    )
-
-
-def tell_image(scene: Scene) -> Iterator[Finding]:
-    """How the image is mounted, and whether it outlives a notice."""
-    if scene.find("payload", "start")[0]["image"] is None:
-        return
-    told, read = scene.find("host", "told"), scene.find("payload", "image")
-    mount = f"by {told[0]['fuse'] or 'the kernel'}" if told else "nobody knows how"
-    if read and read[0]["problem"] is not None:
-        yield problem(
-            "image",
-            f"mounted {mount}; gone after the notice: {read[0]['problem']}",
-            "unpack it (`apptainer build --sandbox`) and name the folder as `image`",
-        )
-    else:
-        yield ok("image", f"mounted {mount}; it can still be read after the notice")
-
-
-def tell_gpus(scene: Scene) -> Iterator[Finding]:
-    """Which GPUs a job and its worker have."""
-    host, payload = (
-        scene.find("host", "start")[0]["gpus"],
-        scene.find("payload", "start")[0]["gpus"],
-    )
-    if host and not payload:
-        yield problem(
-            "GPU",
-            f"the job has {', '.join(host)}, its worker in the image has none",
-            "ask the site about `apptainer exec --nv`",
-        )
-    elif payload:
-        yield ok("GPU", f"the worker has {', '.join(payload)}")
-    else:
-        yield ok("GPU", "the job had none")
-
-
-def tell_scratch(scene: Scene) -> Iterator[Finding]:
-    """What scratch is in a job."""
-    for tried in scene.find("host", "scratch"):
-        if tried["problem"] is not None:
-            yield warning("scratch", tried["problem"], "mend `scratch`, or leave it out")
-        elif tried["kind"] in {"tmpfs", "ramfs"}:
-            yield warning(
-                "scratch",
-                f"{tried['place']} lies in memory, which counts as the job's",
-                "leave `scratch` out, or ask for more memory_gb",
-            )
-        else:
-            yield ok(
-                "scratch", f"{tried['place']}: {tried['kind']}, {tried['free_gb']:,.0f} GB free"
-            )
+    return ok("scancel", f"the batch process hears {_named(scene.signals('host', life=life))}")
 
 
 def _heard(scene: Scene, name: str) -> list[float]:
     """When the batch process heard a signal in its first life."""
     return [event["time"] for event in scene.find("host", "signal") if event["name"] == name]
-
-
-def _signals(scene: Scene, who: Who, life: int) -> list[str]:
-    """Names of the signals that a process heard, in order."""
-    return [event["name"] for event in scene.find(who, "signal", life=life)]
 
 
 def _named(signals: Sequence[str]) -> str:

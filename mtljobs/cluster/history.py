@@ -150,7 +150,7 @@ def _outdated_reductions(state: RunState) -> int:
     if not state.reduction.attempts:
         return 0
     began = [known.last.started for known in state.shards.values() if known.last is not None]
-    newest = max([state.plan_path.stat().st_mtime, *began])
+    newest = max([state.planned, *began])
     return sum(attempt.started < newest for attempt in state.reduction.attempts)
 
 

@@ -65,8 +65,13 @@ class Marker:
 def new_submission(run: RunFolder) -> Path:
     """A new folder of `submissions/`, with a number that no other has."""
     create_folder(run.submissions)
-    taken = [int(path.name) for path in run.submissions.iterdir() if path.name.isdecimal()]
-    return create_folder(run.submissions / f"{max(taken, default=0) + 1:04d}")
+    return create_folder(run.submissions / f"{next_number(run):04d}")
+
+
+def next_number(run: RunFolder) -> int:
+    """The first number above those of all submissions that there are."""
+    taken = [int(path.name) for path in run.submissions.glob("*") if path.name.isdecimal()]
+    return max(taken, default=0) + 1
 
 
 def find_submissions(run: RunFolder) -> dict[Path, Marker]:

@@ -19,13 +19,18 @@ OWN = Path("jobs/profiles")
 """Where the profiles of a project lie, from the folder in which it is worked on."""
 
 
-def find_profile(name: str) -> Profile:
+def find_profile(name: str | None) -> Profile:
     """What `--profile` means: a path, a name in `./jobs/profiles/`, or a shipped one.
+
+    Args:
+        name: None: no wishes.
 
     Raises:
         ProfileError: There is no such file, or it holds a key or value that no profile has; names
             the nearest ones.
     """
+    if name is None:
+        return Profile()
     return read_settings(_find_file(name), Profile, error=ProfileError)
 
 

@@ -80,9 +80,12 @@ def read_queue(run: RunFolder, *, max_age_s: float = 0.0) -> Queue:
         return Queue()
     # A job without a script has no third column.
     lines = [(line + "  ").split(" ", 2) for line in _ask_queue(run, max_age_s).splitlines()]
-    elements: dict[Path, list[str]] = {}
+    scripts: dict[str, list[str]] = {}
     for element, _, script in lines:
-        elements.setdefault(Path(script.strip()).parent.resolve(), []).append(element)
+        scripts.setdefault(script.strip(), []).append(element)
+    elements: dict[Path, list[str]] = {}
+    for script, own in scripts.items():  # thousands of elements have one script
+        elements.setdefault(Path(script).parent.resolve(), []).extend(own)
     found = [(folder, submissions[folder]) for folder in elements if folder in submissions]
     shards: dict[str, str] = {}
     sweeps, late = [], []

@@ -13,19 +13,20 @@ import io
 import re
 import shlex
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import submitit
 from submitit.core.utils import DelayedSubmission, FailedJobError, JobPaths
+from submitit.slurm.slurm import _make_sbatch_string
 
 from mtljobs import worker
 from mtljobs.cluster.asking import clean_environment
 from mtljobs.cluster.marker import SWEEP, Marker, new_submission
 from mtljobs.cluster.parameters import job_parameters
 from mtljobs.cluster.states import RunState
-from mtljobs.cluster.windows import Array, count_threads
+from mtljobs.cluster.windows import WITHOUT_GPU, Array, count_threads
 from mtljobs.errors import UserError
 from mtljobs.ledger.files import remove_tree
 from mtljobs.ledger.paths import RunFolder
@@ -34,7 +35,6 @@ from mtljobs.settings.base import load, restore
 from mtljobs.settings.profile import Profile
 from mtljobs.settings.resources import Resources
 
-WITHOUT_GPU = frozenset({"segment", "reduce"})
 SUPERVISOR = "mtljobs.cluster.supervisor"
 SWEEP_FUNCTION = "mtljobs.cluster.sweep:sweep_run"
 SWEEP_MIN = 15
@@ -115,7 +115,7 @@ def submit_array(
         attempts=tuple(_count_attempts(state, shard.name) for shard in array.shards),
     )
     parameters = array_parameters(state, array, profile)
-    return _submit(state.run, marker, f" -m {SUPERVISOR}", parameters, _afterany(after))
+    return _submit(state.run, marker, SUPERVISOR, parameters, _afterany(after))
 
 
 def submit_sweep(state: RunState, *, profile: Profile, after: Collection[str], round_: int) -> str:
@@ -124,7 +124,7 @@ def submit_sweep(state: RunState, *, profile: Profile, after: Collection[str], r
         stage=SWEEP, shards=(), plan=str(state.plan_path), memory_gb=SWEEP_GB, round=round_
     )
     when = _afterany(after) if after else {"begin": f"now+{LATER_MIN}minutes"}
-    return _submit(state.run, marker, "", sweep_parameters(state.run, profile), when)
+    return _submit(state.run, marker, None, sweep_parameters(state.run, profile), when)
 
 
 def complete_submissions(run: RunFolder, unfinished: Mapping[Path, str]) -> None:
@@ -148,18 +148,14 @@ def complete_submissions(run: RunFolder, unfinished: Mapping[Path, str]) -> None
 def _submit(
     run: RunFolder,
     marker: Marker,
-    module: str,
+    module: str | None,
     parameters: Mapping[str, Any],
     when: Mapping[str, str],
 ) -> str:
     folder = new_submission(run)
     marker.write(folder)
-    # In the place of the batch shell: what Slurm signals and waits for is this program itself.
-    python = f"exec {shlex.quote(sys.executable)}{module}"
-    executor = submitit.SlurmExecutor(folder=folder, python=python)
-    additional = {**parameters["additional_parameters"], **when}
-    known = {key: value for key, value in additional.items() if value is not None}
-    executor.update_parameters(**{**parameters, "additional_parameters": known})
+    executor = submitit.SlurmExecutor(folder=folder, python=_python(module))
+    executor.update_parameters(**_timed(parameters, when))
     functions, arguments = zip(*_calls(run, marker), strict=True)
     try:
         with clean_environment(), contextlib.redirect_stderr(io.StringIO()):
@@ -174,6 +170,41 @@ def _submit(
     job: str = jobs[0].job_id.partition("_")[0]
     dataclasses.replace(marker, job=job).write(folder)
     return job
+
+
+def batch_script(
+    folder: Path, parameters: Mapping[str, Any], *, elements: int, after: Sequence[str]
+) -> str:
+    """What `sbatch` is given of an array of shards, or of a sweep, which has no elements.
+
+    Args:
+        folder: Of the submission; it need not exist.
+        parameters: As `array_parameters` or `sweep_parameters` says.
+        elements: Shards of the array.
+        after: Ids of the jobs that it waits for, or what stands in their place.
+    """
+    when = {"dependency": f"afterany:{':'.join(after)}"} if after else {}
+    options = _timed(parameters, when) | ({"map_count": elements} if elements > 1 else {})
+    command = shlex.join(["-u", "-m", "submitit.core._submit", str(folder)])
+    script: str = _make_sbatch_string(
+        f"{_python(SUPERVISOR if elements else None)} {command}",
+        folder,
+        **options,
+    )
+    return script
+
+
+def _python(module: str | None) -> str:
+    # In the place of the batch shell: what Slurm signals and waits for is this program itself.
+    python = f"exec {shlex.quote(sys.executable)}"
+    return python if module is None else f"{python} -m {module}"
+
+
+def _timed(parameters: Mapping[str, Any], when: Mapping[str, str]) -> dict[str, Any]:
+    """All that `sbatch` is told of a job, with when it may begin."""
+    additional = {**parameters["additional_parameters"], **when}
+    known = {key: value for key, value in additional.items() if value is not None}
+    return {**parameters, "additional_parameters": known}
 
 
 def _calls(run: RunFolder, marker: Marker) -> list[Call]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -66,6 +67,7 @@ class RunState:
         shards: Every shard but the reduction, by name.
         reduction: "done" where it came after the plan; `is_complete` says whether all was done.
         parents_done: Shards whose parents are done.
+        planned: When the plan was written, in seconds since 1970; infinite if it is not.
     """
 
     run: RunFolder
@@ -74,6 +76,7 @@ class RunState:
     shards: Mapping[str, ShardState]
     reduction: ShardState
     parents_done: frozenset[str] = frozenset()
+    planned: float = math.inf
 
     @property
     def all_done(self) -> bool:
@@ -144,13 +147,24 @@ def read_states(run: RunFolder) -> RunState:
     Raises:
         UserError: Nothing was ever submitted to the run.
     """
-    workspace = run_workspace(run)
     path = newest_plan(run)
     if path is None:
         raise UserError(
             f"nothing was submitted to the run {run.name!r}; see `mtljobs submit --help`."
         )
-    plan = read_plan(path)
+    return states_under(run, read_plan(path), path, planned=path.stat().st_mtime)
+
+
+def states_under(run: RunFolder, plan: Plan, path: Path, *, planned: float) -> RunState:
+    """The state that every shard of a plan has, or would have if it were the run's.
+
+    Args:
+        run: It need not exist.
+        plan: Which may not be written yet.
+        path: Where it is, or would be.
+        planned: As `RunState` says.
+    """
+    workspace = run_workspace(run)
     # Most attempts are those of shards that are done, and nobody needs to read them.
     attempts = find_attempts(run.attempts)
     shards = [shard for shard in plan.shards if shard.stage != "reduce"]
@@ -169,9 +183,14 @@ def read_states(run: RunFolder) -> RunState:
             )
             for shard in shards
         },
-        reduction=_reduction(plan.shards[-1], attempts, planned=path.stat().st_mtime),
+        reduction=_reduction(plan.shards[-1], attempts, planned=planned),
         parents_done=frozenset(shard.name for shard in shards if done.issuperset(shard.parents)),
+        planned=planned,
     )
+
+
+def _says_done(attempts: Mapping[str, Sequence[AttemptState]], shard: Shard) -> bool:
+    return any(attempt.state in {"done", "duplicate"} for attempt in attempts.get(shard.name, ()))
 
 
 def _reduction(
@@ -181,10 +200,6 @@ def _reduction(
     if made and made[-1].state == "done" and made[-1].started >= planned:
         return ShardState(shard, "done", made)
     return ShardState(shard, _state(shard, set(shard.parents), made), made)
-
-
-def _says_done(attempts: Mapping[str, Sequence[AttemptState]], shard: Shard) -> bool:
-    return any(attempt.state in {"done", "duplicate"} for attempt in attempts.get(shard.name, ()))
 
 
 def _state(shard: Shard, done: set[str], attempts: Sequence[AttemptState]) -> str:

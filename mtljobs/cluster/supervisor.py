@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mtljobs.cluster import slurmctl
 from mtljobs.cluster.causes import End
-from mtljobs.cluster.container import worker_container
+from mtljobs.cluster.container import shard_data, worker_container
 from mtljobs.cluster.image import image_digest
 from mtljobs.cluster.marker import Marker
 from mtljobs.cluster.memory import count_oom_kills, memory_limit_gb, was_near
@@ -28,6 +28,7 @@ from mtljobs.cluster.payload import Payload, block_signals, wait_for_stop
 from mtljobs.cluster.profiles import run_profile
 from mtljobs.cluster.requeue import give_back
 from mtljobs.cluster.retry import repeated_traceback
+from mtljobs.cluster.scratch import near_copy
 from mtljobs.cluster.witness import Witness
 from mtljobs.errors import UserError
 from mtljobs.ledger.attempts import COUNTS_ALWAYS, AttemptState, find_attempts, read_shard
@@ -128,16 +129,23 @@ class Supervisor:
             return [sys.executable, *worker], environment
         image = Path(self.profile.image)
         plan = read_plan(Path(self.marker.plan))
+        shard = next(shard for shard in plan.shards if shard.name == self.witness.shard)
+        data = shard_data(shard, self.witness.run, plan)
         container = worker_container(
-            image,
+            self._near(image),
             run=self.witness.run,
             plan=plan,
-            shard=next(shard for shard in plan.shards if shard.name == self.witness.shard),
+            shard=shard,
             profile=self.profile,
             gpu=bool(environment.get("SLURM_JOB_GPUS") or environment.get("SLURM_GPUS_ON_NODE")),
             digest=image_digest(image),
+            copies={} if data is None else {data: self._near(data)},
         )
         return container.argv(*worker), container.environment(environment)
+
+    def _near(self, original: Path) -> Path:
+        scratch = self.profile.scratch
+        return original if scratch is None else near_copy(original, scratch)
 
     def _hear(self, number: int, payload: Payload) -> None:
         if self.witness.notice is None:

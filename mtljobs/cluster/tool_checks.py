@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mtljobs.cluster.asking import ask
 from mtljobs.cluster.finding import Finding, ok, problem, warning
+from mtljobs.cluster.image import image_digest
 from mtljobs.settings.profile import Profile
 
 SLURM = ("sbatch", "squeue", "scontrol", "scancel", "srun")
@@ -81,7 +82,7 @@ def check_mount() -> Finding | None:
 
 
 def check_image(profile: Profile) -> Finding | None:
-    """Whether the image can be read."""
+    """Whether the image can be read, and which one it is."""
     if profile.image is None:
         return None
     image = Path(profile.image)
@@ -91,8 +92,9 @@ def check_image(profile: Profile) -> Finding | None:
         return problem(
             "image", f"{image} cannot be read", "`mtljobs image build` makes one; or mend `image`"
         )
-    size = "unpacked" if image.is_dir() else f"{image.stat().st_size / 1e9:.1f} GB"
-    return ok("image", f"{image}, {size}; `mtljobs image check` compares it with this Python")
+    digest = image_digest(image)
+    what = f"sha256 {digest[:12]}" if digest else "unpacked"
+    return ok("image", f"{image}, {what}; `mtljobs image check` compares it with this Python")
 
 
 def check_binds(profile: Profile) -> Finding | None:

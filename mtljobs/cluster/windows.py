@@ -13,6 +13,9 @@ from mtljobs.cluster.states import STAGE_ORDER, RunState
 from mtljobs.contracts import Shard
 from mtljobs.settings.profile import Profile
 
+WITHOUT_GPU = frozenset({"segment", "reduce"})
+"""Stages that would leave a GPU idle."""
+
 FOR_OTHERS = 2
 """Part of a cluster's queue that one user leaves free: a half."""
 

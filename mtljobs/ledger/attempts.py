@@ -1,7 +1,7 @@
 """Attempts: what each execution of a shard says of itself, joined with what its host says of it.
 
 <shard>.<n>.json        written by the worker alone: start, renewal each minute, own end
-<shard>.<n>.host.json   written by whoever started the worker: exit code, signal, cause
+<shard>.<n>.host.json   written by whoever started the worker: exit code, signal, cause, detail
 """
 
 from __future__ import annotations

@@ -66,18 +66,21 @@ class ProcessIdentity:
 
         False says nothing: on another host, or in another container, only silence tells.
         """
-        here = ProcessIdentity.current()
-        if self.job is not None and self.job == here.job and self.restarts < here.restarts:
-            return True  # Slurm runs a job once at a time: this one is its successor.
-        return self._is_local(here) and _start_of(self.pid) != self.started
+        if self.job is not None and self.job == os.environ.get("SLURM_JOB_ID"):
+            # Slurm runs a job once at a time: an earlier process has us for a successor.
+            if self.restarts < int(os.environ.get("SLURM_RESTART_COUNT", "0")):
+                return True
+        return self._is_local() and _start_of(self.pid) != self.started
 
     def is_here(self) -> bool:
         """Whether the process certainly runs, on this host: a signal to its pid reaches it."""
-        return self._is_local(ProcessIdentity.current()) and _start_of(self.pid) == self.started
+        return self._is_local() and _start_of(self.pid) == self.started
 
-    def _is_local(self, here: ProcessIdentity) -> bool:
-        place = (self.host, self.boot_id, self.pid_namespace)
-        return bool(self.boot_id) and place == (here.host, here.boot_id, here.pid_namespace)
+    def _is_local(self) -> bool:
+        if not self.boot_id or self.host != socket.gethostname():
+            return False
+        here = ProcessIdentity.current()
+        return (self.boot_id, self.pid_namespace) == (here.boot_id, here.pid_namespace)
 
 
 def is_over(process: ProcessIdentity | None, *, last_sign: float) -> bool:

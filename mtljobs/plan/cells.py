@@ -17,7 +17,8 @@ from mtljobs.plan.networks import (
     shard_identity,
     shared_shard,
 )
-from mtljobs.settings import Experiment, canonical, digest
+from mtljobs.settings import canonical, digest
+from mtljobs.settings.grid import Experiment
 from mtljobs.settings.numerics import Numerics
 
 

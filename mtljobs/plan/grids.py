@@ -7,7 +7,7 @@ from pathlib import Path
 from mtljobs.errors import GridError, nearest
 from mtljobs.plan.shipped import shipped, shipped_grids
 from mtljobs.plan.toml_files import read_settings
-from mtljobs.settings import Grid
+from mtljobs.settings.grid import Grid
 
 
 def find_grid(name: str) -> Path:

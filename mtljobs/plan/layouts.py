@@ -8,8 +8,9 @@ from typing import Any
 from mtljobs.contracts import DatasetInfo, ExperimentLayout, TaskLayout
 from mtljobs.errors import GridError, nearest
 from mtljobs.plan.networks import data_identity
-from mtljobs.settings import Experiment, canonical
+from mtljobs.settings import canonical
 from mtljobs.settings.explain import RegionPerturbation
+from mtljobs.settings.grid import Experiment
 from mtljobs.settings.numerics import Numerics
 
 

@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import Any
 
 from mtljobs.contracts import DatasetInfo, Phase, Shard
-from mtljobs.settings import Experiment, canonical, digest
+from mtljobs.settings import canonical, digest
+from mtljobs.settings.grid import Experiment
 from mtljobs.settings.numerics import Numerics
 
 NAME_DIGITS = 12

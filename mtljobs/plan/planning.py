@@ -16,7 +16,8 @@ from mtljobs.plan.datasets import dataset_info
 from mtljobs.plan.frozen import Cell, CellFilter, Plan
 from mtljobs.plan.layouts import check_experiment, grow_layout, is_growth
 from mtljobs.plan.weights import locate_weights
-from mtljobs.settings import Experiment, Grid, canonical
+from mtljobs.settings import canonical
+from mtljobs.settings.grid import Experiment, Grid
 from mtljobs.settings.resources import Resources
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from typing import Any
 
 from mtljobs.errors import GridError, WeightsError
 from mtljobs.ledger.files import hash_file
-from mtljobs.settings import Experiment
+from mtljobs.settings.grid import Experiment
 from mtljobs.settings.models import WeightsFile
 
 

@@ -6,6 +6,5 @@ together, `base` says how a class is declared, hashed and built.
 """
 
 from mtljobs.settings.base import Choice, build, canonical, derive_seed, digest
-from mtljobs.settings.grid import Experiment, Grid
 
-__all__ = ["Choice", "Experiment", "Grid", "build", "canonical", "derive_seed", "digest"]
+__all__ = ["Choice", "build", "canonical", "derive_seed", "digest"]

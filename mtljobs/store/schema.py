@@ -28,6 +28,9 @@ from mtljobs.store.variables import (
 )
 
 SCHEMA_VERSION = 1
+WIDTHS = {"float64": 8, "float32": 4, "int64": 8, "int32": 4, "uint16": 2, "uint8": 1, "string": 1}
+"""Bytes of a number by its type's name; of text it is what a compressor may go by."""
+
 GROWING = CELL
 """The axes that a later plan may lengthen, at their ends."""
 
@@ -69,6 +72,11 @@ class Array:
     fill: float | str
     attributes: Mapping[str, Any]
     labels: tuple[Label, ...] | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of its values, before compression."""
+        return math.prod(self.shape) * WIDTHS[self.dtype]
 
     def chunk_counts(self) -> tuple[int, ...]:
         """How many chunks lie along each axis; the last may be ragged."""
@@ -195,7 +203,7 @@ def _array(
 ) -> Array:
     shape = tuple(lengths[axis] for axis in variable.axes)
     chunks = tuple(edges[axis] for axis in variable.axes)
-    size = math.prod(chunks) * {"float64": 8, "float32": 4, "uint16": 2, "uint8": 1}[variable.dtype]
+    size = math.prod(chunks) * WIDTHS[variable.dtype]
     if size > _CHUNK_LIMIT:
         raise GridError(
             f"One chunk of {path}/{variable.name} would have {size / 2**30:.1f} GiB and the "

@@ -20,12 +20,9 @@ from zarr.storage import LocalStore, MemoryStore
 
 from mtljobs.errors import UserError
 from mtljobs.ledger.files import to_json
-from mtljobs.store.schema import Array, Node
+from mtljobs.store.schema import WIDTHS, Array, Node
 
 METADATA = "zarr.json"
-
-_WIDTHS = {"float64": 8, "float32": 4, "int64": 8, "int32": 4, "uint16": 2, "uint8": 1, "string": 1}
-"""Bytes per number, which blosc's shuffle goes by."""
 
 
 def chunk_name(index: Sequence[int]) -> str:
@@ -52,10 +49,10 @@ def array_document(array: Array) -> dict[str, Any]:
     """The array's `zarr.json`; every chunk has a checksum, so corruption never reads as numbers."""
     is_text = array.dtype == "string"
     blosc = {
-        "typesize": _WIDTHS[array.dtype],
+        "typesize": WIDTHS[array.dtype],
         "cname": "zstd",
         "clevel": 3,
-        "shuffle": "shuffle" if _WIDTHS[array.dtype] > 1 else "noshuffle",
+        "shuffle": "shuffle" if WIDTHS[array.dtype] > 1 else "noshuffle",
         "blocksize": 0,
     }
     serialiser = (

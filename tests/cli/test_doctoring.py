@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mtljobs.cli import doctoring
+from mtljobs.cluster import doctor
 from mtljobs.cluster.finding import ok, problem, warning
 from mtljobs.cluster.site import Site
 
@@ -51,14 +51,14 @@ def test_doctor_ends_with_1_where_something_keeps_shards_from_running(mtljobs, p
 
 def test_doctor_ends_with_0_where_there_are_only_warnings(mtljobs, monkeypatch):
     found = [ok("a", "fine"), warning("b", "slow", "wait")]
-    monkeypatch.setattr(doctoring, "examine", lambda profile, workspace: found)
+    monkeypatch.setattr(doctor, "examine", lambda profile, workspace: found)
     answer = mtljobs("doctor")
     assert (answer.code, answer.out.splitlines()[-1]) == (0, "1 ok, 1 warning")
 
 
 def test_doctor_answers_programs_in_json(mtljobs, monkeypatch):
     found = [problem("b", "gone", "mend it")]
-    monkeypatch.setattr(doctoring, "examine", lambda profile, workspace: found)
+    monkeypatch.setattr(doctor, "examine", lambda profile, workspace: found)
     answer = mtljobs("doctor --json")
     assert answer.code == 1
     assert answer.json == [

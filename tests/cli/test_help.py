@@ -92,8 +92,8 @@ def test_version_is_that_of_the_package(mtljobs):
     ("command", "spared"),
     [
         ("--help", ("mtljobs.cluster", "mtljobs.settings", "numpy", "pydantic", "submitit")),
-        ("status", ("mtljobs.settings", "numpy", "submitit")),
-        ("plan --grid study.toml", ("numpy", "submitit")),
+        ("status", ("mtljobs.settings.grid", "numpy", "submitit")),
+        ("plan --grid study.toml", ("numpy", "zarr", "xarray")),
     ],
 )
 def test_command_loads_nothing_that_it_does_not_need(submitted, tmp_path, command, spared):

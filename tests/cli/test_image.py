@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mtljobs.cli import image as module
+from mtljobs.cluster import building
+from mtljobs.cluster import image as checking
 from mtljobs.cluster.image import Checked, Comparison
 
 
@@ -22,7 +23,7 @@ def find(monkeypatch):
 
     def find(*compared, stack="full", passed=True):
         checked = Checked(stack=stack, compared=compared, passed=passed, test="ok")
-        monkeypatch.setattr(module, "check_image", lambda image, environment: checked)
+        monkeypatch.setattr(checking, "check_image", lambda image, environment: checked)
 
     return find
 
@@ -65,7 +66,7 @@ def test_check_is_told_as_json(mtljobs, find, sif):
 
 def test_build_hands_on_what_it_was_told(mtljobs, sif, monkeypatch):
     told = {}
-    monkeypatch.setattr(module, "build_image", lambda output, **words: told.update(words))
+    monkeypatch.setattr(building, "build_image", lambda output, **words: told.update(words))
     line = (
         f"image build --stack host --build-arg BASE=a=b --build-arg PYTHON=3.12 {sif} -- --fakeroot"
     )

@@ -1,6 +1,14 @@
 from __future__ import annotations
 
+import json
+
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_slurm(tmp_path_factory, monkeypatch):
+    """A machine without the programs of Slurm."""
+    monkeypatch.setenv("PATH", str(tmp_path_factory.mktemp("bin")))
 
 
 def test_plan_shows_cells_and_shards_and_what_to_do_next(mtljobs, grid_file):
@@ -38,7 +46,7 @@ def test_cells_of_many_seeds_are_counted(mtljobs, grid_file, submitted):
 def test_stages_stand_in_the_order_of_the_work(mtljobs, grid_file):
     lines = mtljobs(f"plan -g {grid_file()}").out.splitlines()
     firsts = [line.split()[0] for line in lines if line]
-    stages = firsts[firsts.index("stage") + 1 : -1]
+    stages = firsts[firsts.index("stage") + 1 : firsts.index("nothing")]
     assert stages == ["segment", "train", "prune", "evaluate", "explain", "reduce"]
 
 
@@ -155,3 +163,86 @@ def test_long_names_are_broken_but_never_shortened(mtljobs, grid_file):
     first_column = "".join(line.split(" ")[0] for line in answer.out.splitlines()[2:])
     assert name in first_column
     assert "…" not in answer.out
+
+
+class TestOutlay:
+    def test_time_of_stages_that_never_ran_is_a_walltime_for_each_shard(self, mtljobs, grid_file):
+        # 11 shards, 240 minutes each.
+        grid = f"plan --grid {grid_file()}"
+        lines = mtljobs(grid).out.splitlines()
+        assert "time: unknown; at most 44 hours, a walltime for each shard" in lines
+        time = mtljobs(f"{grid} --json").json["time"]
+        assert (time["shard_hours"], time["gpu_hours"], time["times"]) == (44, 0, {})
+        assert time["chain_hours"] == 4 * 4  # train, cut, tune, evaluate
+
+    def test_time_is_told_by_earlier_attempts(self, mtljobs, grid_file, submitted, attempt):
+        run = submitted()
+        made = attempt(run, "train", "done")
+        values = json.loads(made.path.read_text())
+        made.path.write_text(json.dumps(values | {"started": 0, "ended": 7200}))
+        time = mtljobs(f"plan --grid {grid_file()} --json").json["time"]
+        assert time["times"] == {"train": {"seconds": 7200, "shards": 1, "run": "study"}}
+        assert time["shard_hours"] == 3 * 2 + 8 * 4
+        assert set(time["unknown"]) == {"segment", "prune", "evaluate", "explain"}
+
+    def test_shards_that_are_done_take_nothing(self, mtljobs, grid_file, submitted, finish):
+        finish(submitted())
+        answer = mtljobs(f"plan --grid {grid_file()}")
+        assert "time:" not in answer.out
+
+    def test_disk_is_compared_with_what_is_free(self, mtljobs, grid_file):
+        answer = mtljobs(f"plan --grid {grid_file()}")
+        assert "disk: store up to " in answer.out
+        assert "networks of unknown size" in answer.out
+        disk = mtljobs(f"plan --grid {grid_file()} --json").json["disk"]
+        assert disk["inputs_bytes"] == 8 * 32 * 32 * 2
+        assert disk["fits"] is True
+
+    def test_plan_that_would_be_refused_has_no_outlay(self, mtljobs, grid_file, submitted):
+        submitted()
+        changed = grid_file(("iterations = 12", "iterations = 13"))
+        answer = mtljobs(f"plan --grid {changed} --json").json
+        assert (answer["time"], answer["disk"], answer["slurm"]) == (None, None, None)
+
+
+class TestSlurm:
+    @pytest.fixture
+    def profile(self, tmp_path):
+        path = tmp_path / "cluster.toml"
+        path.write_text('partition = "gpu"\nnotice_s = 60\n')
+        return path
+
+    def test_profile_shows_arrays_also_where_there_is_no_slurm(self, mtljobs, grid_file, profile):
+        answer = mtljobs(f"plan --grid {grid_file()} --profile {profile} --json").json
+        jobs = answer["slurm"]["jobs"]
+        assert [(job["stage"], job["shards"]) for job in jobs] == [
+            ("segment", 1), ("train", 2), ("prune", 1), ("evaluate", 1), ("explain", 2),
+            ("train", 1), ("evaluate", 1), ("explain", 2), ("sweep", 0),
+        ]  # fmt: skip
+        assert jobs[4]["after"] == ["JOB1", "JOB2"]
+        assert {job["partition"] for job in jobs} == {"gpu"}
+        assert "script" not in jobs[0]
+
+    def test_scripts_are_printed_on_demand(self, mtljobs, grid_file, profile):
+        line = f"plan --grid {grid_file()} --profile {profile} --scripts"
+        printed = mtljobs(line).out
+        scripts = [job["script"] for job in mtljobs(f"{line} --json").json["slurm"]["jobs"]]
+        assert len(scripts) == 9
+        assert all(script in printed for script in scripts)
+        assert "#SBATCH --dependency=afterany:JOB1:JOB2" in printed
+
+    def test_without_a_slurm_and_a_profile_there_are_no_arrays(self, mtljobs, grid_file):
+        assert mtljobs(f"plan --grid {grid_file()} --json").json["slurm"] is None
+
+    def test_slurm_that_does_not_answer_hides_nothing_else(
+        self, mtljobs, grid_file, tmp_path, monkeypatch
+    ):
+        folder = tmp_path / "slurm"
+        folder.mkdir()
+        for name in ("sbatch", "scontrol"):
+            (folder / name).write_text("#!/bin/sh\necho no contact >&2\nexit 1\n")
+            (folder / name).chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:/bin:/usr/bin")
+        answer = mtljobs(f"plan --grid {grid_file()}")
+        assert "no contact" in answer.out
+        assert "disk: " in answer.out

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mtljobs.cli import following
-from mtljobs.cluster import outlook, queue, sweep
+from mtljobs.cli import following, working
+from mtljobs.cluster import outlook, queue
 from mtljobs.cluster.marker import Marker, new_submission
 from mtljobs.cluster.profiles import run_profile
 from mtljobs.cluster.queue import Queue
@@ -24,7 +24,7 @@ def sbatch(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(folder))
     words = "queued 2 shards as Slurm jobs 7, 8; then sweep 9 goes on"
     monkeypatch.setattr(
-        sweep, "submit_run", lambda run, *, retry_failed: Submission(("7", "8"), "9", words)
+        working, "submit_run", lambda run, *, retry_failed: Submission(("7", "8"), "9", words)
     )
 
 
@@ -54,7 +54,7 @@ def asked(monkeypatch):
         found.append((run.name, retry_failed))
         return Submission((), None, "nothing can go on")
 
-    monkeypatch.setattr(sweep, "submit_run", submit_run)
+    monkeypatch.setattr(working, "submit_run", submit_run)
     return found
 
 

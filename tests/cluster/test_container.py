@@ -153,7 +153,7 @@ class TestWhatARunNeeds:
     def start(self, run):
         plan = read_newest(run)
 
-        def start(**profile):
+        def start(copies=None, **profile):
             return worker_container(
                 Path("/i.sif"),
                 run=run,
@@ -162,6 +162,7 @@ class TestWhatARunNeeds:
                 profile=Profile(**profile),
                 gpu=False,
                 digest="d1",
+                copies=copies or {},
             )
 
         return start
@@ -178,6 +179,12 @@ class TestWhatARunNeeds:
         paths = {bind.path for bind in container.binds}
         assert paths >= {workspace.root, Path("/more data"), Path(sys.prefix)}
         assert container.options == ("--pid",)
+
+    def test_a_nearer_copy_is_seen_in_the_place_of_a_folder(self, start, workspace):
+        data = workspace.root / "shared" / "data" / "nyuv2"
+        container = start({data: Path("/scratch/nyuv2")}, binds=[str(data)])
+        (option,) = [o for o in container.argv() if f'"destination={data}"' in o]
+        assert option == (f'--mount="type=bind","source=/scratch/nyuv2","destination={data}","ro"')
 
     def test_the_environment_its_interpreter_and_the_checkout_are_seen(self):
         python = Path(sys.executable)

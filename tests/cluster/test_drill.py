@@ -92,7 +92,7 @@ class TestReport:
         assert {entry.verdict for entry in found.values()} == {"ok"}
         assert found["job 'kill'"].found == "began on n1 after 7 s; its worker took 2 s more"
         assert found["time limit"].found == (
-            "notice 30 s before it came after 31 s; SIGTERM after 62 s, killed after 67 s of a "
+            "a notice for 30 s before came after 31 s; SIGTERM after 62 s, killed after 67 s of a "
             "limit of 60 s"
         )
         assert found["kill"].found == (
@@ -213,6 +213,7 @@ class TestJobs:
             return Answer("")
 
         monkeypatch.setattr(drill, "ask", ask)
+        monkeypatch.setattr(Site, "read", lambda: SITE)
         return commands
 
     @pytest.fixture
@@ -234,13 +235,13 @@ class TestJobs:
 
     def test_jobs_are_taken_back_where_a_later_one_is_refused(self, sbatch, asked, tmp_path):
         with pytest.raises(UserError, match=r"(?s)refused the drill's job 'kill'.*QOSMax"):
-            rehearse(Profile(), Workspace(tmp_path / "runs"), SITE, tell=lambda line: None)
+            rehearse(Profile(), Workspace(tmp_path / "runs"), tell=lambda line: None)
         assert asked == [("scancel", "1", "2")]
 
     def test_jobs_are_submitted_as_shards_are(self, sbatch, asked, tmp_path):
         profile = Profile(partition="gpu", account="vision", gpu_type="a100", modules=("Py/3",))
         with pytest.raises(UserError):
-            rehearse(profile, Workspace(tmp_path / "runs"), SITE, tell=lambda line: None)
+            rehearse(profile, Workspace(tmp_path / "runs"), tell=lambda line: None)
         scripts = [path.read_text() for path in sbatch.glob("*.script")]
         limit = next(script for script in scripts if "job-name=mtljobs-drill-limit" in script)
         lines = limit.splitlines()

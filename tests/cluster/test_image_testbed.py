@@ -16,7 +16,7 @@ import pytest
 from mtljobs.cluster.building import build_wheel
 from mtljobs.cluster.container import Bind, Container, interpreter, worker_container
 from mtljobs.cluster.image import check_image, image_digest
-from mtljobs.cluster.runs import propose
+from mtljobs.cluster.proposal import propose
 from mtljobs.cluster.submission import freeze
 from mtljobs.ledger.attempts import read_attempts
 from mtljobs.ledger.paths import Workspace, result_folder

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from mtljobs.cluster import slurmctl
 from mtljobs.cluster.marker import Marker, new_submission
 from mtljobs.cluster.profiles import remember_profile
 from mtljobs.ledger import attempts
@@ -313,6 +314,14 @@ class TestRequeueRefused:
         status, attempt = job.end()
         assert (status, attempt.state) == (0, "timed out")  # by then it is known
         assert job.calls("scontrol") == []
+
+    def test_controller_that_hangs_is_not_waited_for(self, job, monkeypatch):
+        (job.folder / "scontrol").write_text("#!/bin/sh\nexec sleep 60\n")
+        monkeypatch.setenv("PATH", job.environment["PATH"])
+        monkeypatch.setattr(slurmctl, "ANSWER_S", 0.1)
+        this = slurmctl.Job.current(job.environment)
+        assert slurmctl.describe(this) is None
+        assert slurmctl.requeue(this) == "`scontrol` did not answer within 0.1 s"
 
 
 class TestSuddenEnd:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mtljobs.cluster.queue import read_max_array_size
+from mtljobs.cluster.queue import read_limits
 from testbed.folder import ROOT
 from testbed.keeper import CGROUPS
 from testbed.machine import BoxError, wait_until
@@ -88,12 +88,12 @@ def test_job_runs_on_one_of_two_idle_nodes(slurm):
 
 def test_this_process_submits_to_the_box(slurm):
     assert os.environ["SLURM_CONF"].startswith(str(slurm.folder))
-    assert read_max_array_size() == 1001
+    assert read_limits().array == 1001
 
 
 @pytest.mark.testbed(max_array_size=11)
 def test_options_of_a_test_add_to_those_of_its_module(slurm):
-    assert read_max_array_size() == 11
+    assert read_limits().array == 11
     assert slurm.layout.options.grace_s == 0
     with pytest.raises(BoxError, match="Invalid job array specification"):
         slurm.submit("--array=0-11", "--wrap=true")

@@ -30,7 +30,9 @@ def left(run, shards):
             name = "done" if is_done else value
             attempt = made_up(shard.name, name, seconds)
             states[shard.name] = ShardState(shard, name, () if name == "ready" else (attempt,))
-        state = RunState(run, run.plans / "0001.jsonl", read_newest(run), states)
+        plan = read_newest(run)
+        reduction = ShardState(plan.shards[-1], "ready")
+        state = RunState(run, run.plans / "0001.jsonl", plan, states, reduction)
         return state.seconds_left(slots)
 
     return estimate

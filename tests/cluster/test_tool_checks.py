@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from mtljobs.cluster import tool_checks as checks
@@ -85,14 +83,16 @@ def test_machine_that_can_mount_no_image_is_warned_of(installed):
     assert checks.check_mount().verdict == "warning"
 
 
-def test_image_must_be_there_and_absolute(tmp_path):
+def test_image_must_be_there_and_absolute(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert checks.check_image(Profile()) is None
     assert "no absolute path" in checks.check_image(Profile(image="mtl.sif")).found
     image = tmp_path / "mtl.sif"
     assert "cannot be read" in checks.check_image(Profile(image=str(image))).found
-    image.touch()
-    os.truncate(image, 200_000_000)
-    assert checks.check_image(Profile(image=str(image))).found.startswith(f"{image}, 0.2 GB")
+    image.write_bytes(b"abc")
+    found = checks.check_image(Profile(image=str(image))).found
+    assert found.startswith(f"{image}, sha256 ba7816bf8f01;")
+    assert "unpacked" in checks.check_image(Profile(image=str(tmp_path))).found
 
 
 def test_folders_that_shards_shall_see_must_be_there(tmp_path):

@@ -10,9 +10,10 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from mtljobs.contracts import ChannelGroup, Phase
-from mtljobs.settings import Grid, canonical, digest
+from mtljobs.settings import canonical, digest
 from mtljobs.settings.base import restore
 from mtljobs.settings.data import Rooms
+from mtljobs.settings.grid import Grid
 
 INFO = Rooms(name="rooms").info()
 GROUPS = (ChannelGroup("a", 30, ("conv.a",)), ChannelGroup("b", 10, ("conv.b",), ("gate.b",)))

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 
 from mtljobs.ledger.paths import Workspace
 from mtljobs.plan.planning import plan_grid
-from mtljobs.settings import Grid, canonical, digest
+from mtljobs.settings import canonical, digest
+from mtljobs.settings.grid import Grid
 from mtljobs.settings.pruning import NetSlim
 
 SPARSITIES = (0.0, 0.5, 0.75)

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from mtljobs.ledger.paths import Workspace
 from mtljobs.plan.planning import plan_grid
-from mtljobs.settings import Grid
+from mtljobs.settings.grid import Grid
 from mtljobs.settings.models import WeightsFile
 
 

@@ -14,7 +14,7 @@ from mtljobs.ledger.paths import Workspace
 from mtljobs.plan.frozen import Plan
 from mtljobs.plan.grids import read_grid
 from mtljobs.plan.planning import everything, plan_grid
-from mtljobs.settings import Grid
+from mtljobs.settings.grid import Grid
 
 TABLE = {
     "experiment": [

@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from mtljobs.cli.options import parse_only
+from mtljobs.cli.only import parse_only
 from mtljobs.errors import GridError, StaleSlotError
 from mtljobs.plan import planning
 from mtljobs.plan.planning import compare_plans, grow_plan

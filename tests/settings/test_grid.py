@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from mtljobs.settings import Experiment, Grid
+from mtljobs.settings.grid import Experiment, Grid
 
 EXPERIMENT = {
     "name": "study",

@@ -15,7 +15,7 @@ from mtljobs.errors import StopRequested
 from mtljobs.ledger.paths import Workspace, create_folder
 from mtljobs.ledger.records import make_record, write_record
 from mtljobs.plan.networks import NetworkPlanner
-from mtljobs.settings import Experiment
+from mtljobs.settings.grid import Experiment
 from mtljobs.settings.numerics import Numerics
 from mtljobs.settings.resources import Resources
 from mtljobs.stages import prune, train
