@@ -3,10 +3,11 @@
     python benchmarks/test_scale.py [--snakemake PYTHON]
 
 prints each command's seconds, the start of the interpreter included, and its peak memory, each the
-best of three, beside the limit; and Snakemake's for an equal graph, measured by the Python named
-or, without it, as it was once. How many files a shard leaves is counted after a smoke run, which
-takes a minute. As a test it runs once, small, and holds that the ledger is read as it was filled
-and that each array is one call of sbatch.
+best of five, beside the limit, after those of `import typer`, which tell how fast the machine is
+just now; and Snakemake's for an equal graph, measured by the Python named or, without it, as it was
+once. How many files a shard leaves is counted after a smoke run, which takes a minute. As a test it
+runs once, small, and holds that the ledger is read as it was filled and that each array is one call
+of sbatch.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ LIMITS = {
     "--help": (0.3, 200),
     "plan": (2.0, 200),
     "submit (first)": (None, 200),
+    "plan (half done)": (2.0, 200),
     "status --once": (0.5, 200),
 }
 """Seconds and MB."""
@@ -195,11 +197,14 @@ def main(snakemake: str | None) -> None:
         workspace = Workspace(folder / "runs")
         run = workspace.run("scale")
 
-        def show(what: str, *arguments: str, rounds: int = 3) -> None:
+        def show(what: str, *arguments: str, rounds: int = 5) -> None:
             command = mtljobs(*arguments)
             cost = measure(command, workspace=workspace.root, programs=programs, rounds=rounds)
             print(_line(what, cost, LIMITS[what]), flush=True)
 
+        yardstick = [sys.executable, "-c", "import typer"]
+        cost = measure(yardstick, workspace=workspace.root, programs=programs, rounds=5)
+        print(_line("import typer", cost, (None, None)))
         show("--help", "--help")
         show("plan", "plan", "--grid", str(grid))
         show("submit (first)", "submit", "--grid", str(grid), rounds=1)
@@ -208,6 +213,7 @@ def main(snakemake: str | None) -> None:
         print(f"{calls} calls of sbatch for {arrays} arrays")
         counts = fill_ledger(workspace, run, programs)
         show("status --once", "status", "--once")
+        show("plan (half done)", "plan", "--grid", str(grid))
         plan = read_newest(run)
         assert plan is not None
         attempts = sum(1 for _ in run.attempts.iterdir())
@@ -234,7 +240,7 @@ def _show_snakemake(folder: Path, programs: Path, python: str | None) -> None:
     options = {"--help": [], "dry run": ["-n", "--quiet", "-s", str(snakefile), "-d", str(folder)]}
     for what, arguments in options.items():
         command = [python, "-m", "snakemake", *(arguments or ["--help"])]
-        cost = measure(command, workspace=folder, programs=programs, rounds=3)
+        cost = measure(command, workspace=folder, programs=programs, rounds=5)
         print(_line(f"Snakemake {what}", cost, (None, None)), flush=True)
 
 

@@ -109,13 +109,15 @@ def compare_plans(previous: Plan | None, addition: Plan) -> Changes:
     new: list[Cell] = []
     kept: list[Cell] = []
     stale: dict[Cell, tuple[str, ...]] = {}
+    known = previous.layouts if previous else {}
+    pairs = {name: (known[name], new) for name, new in addition.layouts.items() if name in known}
+    changed = {
+        name: changed_keys(old.settings, layout.settings) for name, (old, layout) in pairs.items()
+    }
+    misfits = {name for name, pair in pairs.items() if not is_growth(*pair)}
     for cell in addition.cells:
-        old = previous.layouts.get(cell.experiment) if previous else None
-        layout = addition.layouts[cell.experiment]
-        if old is not None and (
-            not is_growth(old, layout) or had.get(cell.slot, cell).identity != cell.identity
-        ):
-            stale[cell] = changed_keys(old.settings, layout.settings) or ("the software's version",)
+        if cell.experiment in misfits or had.get(cell.slot, cell).identity != cell.identity:
+            stale[cell] = changed.get(cell.experiment) or ("the software's version",)
         elif cell.slot in had:
             kept.append(cell)
         else:

@@ -158,7 +158,7 @@ def test_submit_killed_between_sbatch_and_record_is_completed_by_the_next(
     assert code == 0, text
     assert job in {marker.job for marker in find_submissions(run).values()}
     assert_queued_once(run)
-    slurm.wait_for(job, "COMPLETED")  # it had its file in time
+    slurm.wait_for(job, "COMPLETED", timeout_s=120)  # it had its file in time
     assert read_states(run).shards[find_submissions(run)[_folder(run, job)].shards[0]].attempts
 
 
@@ -203,7 +203,7 @@ def test_job_may_submit_a_run(slurm, grid, tmp_path, monkeypatch):
     line = f"{sys.executable} -m mtljobs submit --grid {grid(study=1e-3)} --workspace {workspace}"
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     job = slurm.submit("--ntasks=1", "--mem=200M", "--time=2", f"--wrap={line}")
-    assert slurm.wait_for(job, timeout_s=60)["JobState"] == "COMPLETED"
+    assert slurm.wait_for(job, timeout_s=120)["JobState"] == "COMPLETED"
     run = Workspace(workspace).run("study")
     assert_queued_once(run)
     first = slurm.describe(find_submissions(run)[_folder_one(run)].job or "")

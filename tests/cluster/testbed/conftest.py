@@ -26,7 +26,7 @@ name = "study"
 data = { name = "rooms", size = [32, 32], train = 16, test = 8 }
 model = { name = "segnet_mtan", width = 0.0625 }
 tasks = [{ name = "depth" }]
-training = { iterations = 120, batch = 4 }
+training = { iterations = 300, batch = 4 }
 pruning = { name = "netslim", tune_iterations = 6 }
 sparsities = [0.0]
 seeds = [0]
