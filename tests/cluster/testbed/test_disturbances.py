@@ -47,17 +47,6 @@ def test_preemption_without_notice_costs_one_checkpoint_interval(study, slurm, u
     assert study.store() == undisturbed()
 
 
-def test_shard_that_reaches_its_time_limit_goes_on_in_the_same_job(study, slurm, undisturbed):
-    study.write(("walltime_min = 5", "walltime_min = 1"))
-    study.submit("--profile", str(study.profile(notice_s=50)))
-    job = study.job()
-    study.finish()
-    assert ends(study)[0] == "timed out"
-    assert ends(study)[-1] == "done"
-    assert {attempt.process.job for attempt in study.shard("train").attempts} == {job}
-    assert study.store() == undisturbed()
-
-
 def test_node_that_goes_down_costs_one_checkpoint_interval(study, slurm, undisturbed):
     study.submit()
     study.wait_for_checkpoint()
