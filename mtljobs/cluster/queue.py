@@ -112,6 +112,8 @@ def cancel_jobs(run: RunFolder) -> list[str]:
         Ids of the jobs and arrays.
     """
     taken: list[str] = []
+    if not find_submissions(run):
+        return taken
     while jobs := [job for job in read_queue(run).jobs if job not in taken]:
         _ask("scancel", *jobs)
         taken += jobs
