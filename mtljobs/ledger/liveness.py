@@ -66,10 +66,9 @@ class ProcessIdentity:
 
         False says nothing: on another host, or in another container, only silence tells.
         """
-        if self.job is not None and self.job == os.environ.get("SLURM_JOB_ID"):
-            # Slurm runs a job once at a time: an earlier process has us for a successor.
-            if self.restarts < int(os.environ.get("SLURM_RESTART_COUNT", "0")):
-                return True
+        is_ours = self.job is not None and self.job == os.environ.get("SLURM_JOB_ID")
+        if is_ours and self.restarts < int(os.environ.get("SLURM_RESTART_COUNT", "0")):
+            return True  # Slurm runs a job once at a time: this process is its successor.
         return self._is_local() and _start_of(self.pid) != self.started
 
     def is_here(self) -> bool:
