@@ -158,7 +158,7 @@ def test_submit_killed_between_sbatch_and_record_is_completed_by_the_next(
     assert code == 0, text
     assert job in {marker.job for marker in find_submissions(run).values()}
     assert_queued_once(run)
-    slurm.wait_for(job, "COMPLETED")  # it had its file in time
+    slurm.wait_for(job, "COMPLETED", timeout_s=120)  # it had its file in time
     assert read_states(run).shards[find_submissions(run)[_folder(run, job)].shards[0]].attempts
 
 
