@@ -27,7 +27,7 @@ from mtljobs.cluster.output import JobOutput
 from mtljobs.cluster.payload import Payload, block_signals, wait_for_stop
 from mtljobs.cluster.profiles import run_profile
 from mtljobs.cluster.requeue import give_back
-from mtljobs.cluster.retry import repeated_traceback
+from mtljobs.cluster.retry import NO_FURTHER, repeated_traceback
 from mtljobs.cluster.scratch import near_copy
 from mtljobs.cluster.witness import Witness
 from mtljobs.errors import UserError
@@ -163,7 +163,7 @@ class Supervisor:
         """Let the shard go on in this job, once it is its turn again."""
         if attempt.state == "timed out" and self._stood_still(attempt):
             note = (
-                f"no further than the attempt before ({attempt.detail}): one checkpoint interval, "
+                f"{NO_FURTHER} ({attempt.detail}): one checkpoint interval, "
                 "or one image, takes longer than the time limit allows. Raise walltime_min, or "
                 "lower checkpoint_every_s, in [resources], and resume the run."
             )

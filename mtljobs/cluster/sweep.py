@@ -7,6 +7,7 @@ head process; whoever submits holds the run's claim, so a run has one driver at 
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import time
@@ -18,7 +19,7 @@ from mtljobs.cluster.marker import SWEEP, find_submissions
 from mtljobs.cluster.profiles import rights, run_profile
 from mtljobs.cluster.slurm_driver import SlurmDriver, Submission
 from mtljobs.cluster.states import RunState, read_states
-from mtljobs.errors import UserError
+from mtljobs.errors import DrivenAlreadyError, UserError
 from mtljobs.ledger.liveness import SILENCE_LIMIT_S
 from mtljobs.ledger.paths import RunFolder, create_folder
 from mtljobs.settings.base import restore
@@ -27,6 +28,10 @@ from mtljobs.settings.resources import Resources
 
 PATIENCE_S = 10.0
 """How long `submit` and `resume` wait for a sweep that is submitting."""
+TRIES, PAUSE_S = 10, 30.0
+"""How often a sweep asks Slurm, which may be restarting, and how long it waits in between."""
+
+_log = logging.getLogger("mtljobs.sweep")
 
 
 def submit_run(run: RunFolder, *, retry_failed: bool) -> Submission:
@@ -55,21 +60,42 @@ def sweep_run(run_root: str) -> str:
 
     Returns:
         What it came to; the run keeps it too.
+
+    Raises:
+        DrivenAlreadyError: Somebody else drives the run, and goes on with it.
+        UserError: Slurm refused each time.
     """
     # submitit listens to SIGTERM and stays; any line here may be the last one, so end.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     run = RunFolder(Path(run_root))
-    profile = run_profile(run)
-    with rights(profile):
+    with rights(run_profile(run)):
         try:
-            # A claim of a process that died on another node is held until it was silent so long.
-            with sole_driver(run, patience_s=SILENCE_LIMIT_S + 60) as claim:
-                driver = SlurmDriver(read_states(run), profile, claim, round=_last_round(run))
-                words = driver.go_on(own=os.environ.get("SLURM_JOB_ID")).words
-        except UserError as problem:
-            words = f"the sweep could not go on: {problem} `mtljobs resume` goes on."
+            words = _sweep_patiently(run)
+        except Exception as problem:
+            _note(run, f"the sweep could not go on: {problem} `mtljobs resume` goes on.")
+            raise
         _note(run, words)
     return words
+
+
+def _sweep_patiently(run: RunFolder) -> str:
+    """Sweep, again and again where Slurm does not answer or refuses: nobody else would go on."""
+    for _ in range(TRIES - 1):
+        try:
+            return _sweep(run)
+        except DrivenAlreadyError:
+            raise
+        except UserError as problem:
+            _log.warning("%s", problem)
+            time.sleep(PAUSE_S)
+    return _sweep(run)
+
+
+def _sweep(run: RunFolder) -> str:
+    # A claim of a process that died on another node is held until it was silent so long.
+    with sole_driver(run, patience_s=SILENCE_LIMIT_S + 60) as claim:
+        driver = SlurmDriver(read_states(run), run_profile(run), claim, round=_last_round(run))
+        return driver.go_on(own=os.environ.get("SLURM_JOB_ID")).words
 
 
 def _last_round(run: RunFolder) -> int:

@@ -18,7 +18,7 @@ from mtljobs.cluster.outlook import outlook
 from mtljobs.cluster.profiles import remember_profile
 from mtljobs.cluster.states import read_states
 from mtljobs.cluster.sweep import submit_run, sweep_run
-from mtljobs.errors import UserError
+from mtljobs.errors import DrivenAlreadyError, UserError
 from mtljobs.ledger import attempts, claims
 from mtljobs.ledger.files import read_json, replace_file, to_json
 from mtljobs.ledger.liveness import ProcessIdentity
@@ -35,6 +35,8 @@ KILLS = os.environ.get("MTLJOBS_SUBMIT_KILLS", "8")
 def slurm(fake_slurm, monkeypatch):
     monkeypatch.setattr("mtljobs.cluster.sweep.SILENCE_LIMIT_S", -60.0)
     monkeypatch.setattr("mtljobs.cluster.sweep.PATIENCE_S", 0.0)
+    monkeypatch.setattr("mtljobs.cluster.sweep.TRIES", 2)
+    monkeypatch.setattr("mtljobs.cluster.sweep.PAUSE_S", 0.0)
     return fake_slurm
 
 
@@ -197,9 +199,19 @@ class TestOnce:
         run = submitted()
         submit(run)
         claim = claims.acquire(run.driving)
-        assert "being driven already" in sweep(run)
+        with pytest.raises(DrivenAlreadyError):
+            sweep(run)
         claim.release()
         assert "queue already" in sweep(run)
+
+    def test_sweep_asks_again_where_slurm_does_not_answer(self, slurm, submitted, monkeypatch):
+        run = submitted()
+        submit(run, queued_max=3)
+        slurm.end()
+        slurm.fail("squeue", "slurm_load_jobs error: Unable to contact slurm controller")
+        back = slurm.folder / "squeue.fails"
+        monkeypatch.setattr("mtljobs.cluster.sweep.time.sleep", lambda _: back.unlink())
+        assert "queued 2 shards" in sweep(run)
 
     def test_network_that_another_run_trains_is_waited_for_without_a_job(
         self, slurm, submitted, workspace
@@ -360,7 +372,8 @@ class TestOutlook:
         submit(run)
         slurm.end()
         slurm.fail("sbatch", "sbatch: error: invalid account")
-        sweep(run)
+        with pytest.raises(UserError):
+            sweep(run)
         lines = "\n".join(outlook(read_states(run)))
         assert "last sweep" in lines
         assert "invalid account" in lines
