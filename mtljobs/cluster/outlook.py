@@ -21,8 +21,10 @@ def outlook(state: RunState) -> list[str]:
     resources: Resources = restore(Resources, state.plan.resources)
     pasts = read_pasts(state, queue)
     decisions = decide_all(state, pasts, resources=resources, profile=run_profile(state.run))
-    tried = [name for name, past in pasts.items() if past.was_tried]
-    again = [name for name in tried if decisions[name].again]
+    ready = state.parents_done | {state.reduction.shard.name}
+    again = [
+        name for name in pasts if name in ready and pasts[name].was_tried and decisions[name].again
+    ]
     left = [name for name in decisions if not decisions[name].again]
     lines = [f"left      {line}" for line in explain(decisions, left)]
     lines += [f"again     {line}" for line in explain(decisions, again)]

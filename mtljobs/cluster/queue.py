@@ -75,7 +75,8 @@ def read_queue(run: RunFolder, *, max_age_s: float = 0.0) -> Queue:
         UserError: The queue does not answer.
     """
     submissions = find_submissions(run)
-    if not submissions or shutil.which("squeue") is None:
+    # Who submits wants to know how full the queue is of others; who only looks does not.
+    if (max_age_s and not submissions) or shutil.which("squeue") is None:
         return Queue()
     # A job without a script has no third column.
     lines = [(line + "  ").split(" ", 2) for line in _ask_queue(run, max_age_s).splitlines()]
@@ -111,6 +112,8 @@ def cancel_jobs(run: RunFolder) -> list[str]:
         Ids of the jobs and arrays.
     """
     taken: list[str] = []
+    if not find_submissions(run):
+        return taken
     while jobs := [job for job in read_queue(run).jobs if job not in taken]:
         _ask("scancel", *jobs)
         taken += jobs

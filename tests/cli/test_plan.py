@@ -239,7 +239,7 @@ class TestSlurm:
     ):
         folder = tmp_path / "slurm"
         folder.mkdir()
-        for name in ("sbatch", "scontrol"):
+        for name in ("sbatch", "scontrol", "squeue"):
             (folder / name).write_text("#!/bin/sh\necho no contact >&2\nexit 1\n")
             (folder / name).chmod(0o755)
         monkeypatch.setenv("PATH", f"{folder}:/bin:/usr/bin")

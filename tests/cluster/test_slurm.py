@@ -165,7 +165,7 @@ class TestScript:
             monkeypatch.setenv(name, value)
         run = submitted()
         submit(run)
-        calls = slurm.calls("sbatch") + slurm.calls("scontrol")
+        calls = slurm.calls("sbatch") + slurm.calls("squeue")
         assert len(calls) == 10
         assert all(call["environment"] == kept for call in calls)
         assert os.environ["SLURM_MEM_PER_CPU"] == "1"
@@ -174,13 +174,14 @@ class TestScript:
 class TestQueue:
     def test_queue_is_asked_once_for_all_jobs_and_not_without_a_submission(self, slurm, submitted):
         run = submitted()
-        assert read_queue(run).shards == {}
+        assert read_queue(run, max_age_s=60).shards == {}
         assert slurm.calls("squeue") == []
         submit(run)
         slurm.end("101", "102_0")
-        assert names(run, "101")[0] not in read_queue(run).shards
-        assert read_queue(run).shards[names(run, "102")[1]] == "102"
+        queue = read_queue(run)
         assert len(slurm.calls("squeue")) == 2
+        assert names(run, "101")[0] not in queue.shards
+        assert queue.shards[names(run, "102")[1]] == "102"
 
     def test_answer_that_is_only_shown_serves_all_runs_for_a_while(self, slurm, submitted):
         one, two = submitted("one"), submitted("two", ("seeds = [0]", "seeds = [1]"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -26,7 +25,7 @@ name = "study"
 data = { name = "rooms", size = [32, 32], train = 16, test = 8 }
 model = { name = "segnet_mtan", width = 0.0625 }
 tasks = [{ name = "depth" }]
-training = { iterations = 120, batch = 4 }
+training = { iterations = 600, batch = 4 }
 pruning = { name = "netslim", tune_iterations = 6 }
 sparsities = [0.0]
 seeds = [0]
@@ -76,12 +75,6 @@ class Study:
             assert text.count(old) == 1, old
             text = text.replace(old, new)
         self.grid.write_text(text)
-
-    def profile(self, **fields: object) -> Path:
-        """A file of a profile with these fields."""
-        path = self.folder / "profile.toml"
-        path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in fields.items()))
-        return path
 
     def mtljobs(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
         """What a command of ours prints; it ends with one of `codes`."""

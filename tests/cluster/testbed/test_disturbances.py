@@ -11,8 +11,6 @@ import pytest
 
 pytestmark = pytest.mark.testbed(grace_s=0)
 
-LONG = ("iterations = 120", "iterations = 300")
-
 
 def preempt(study, slurm):
     """Take both nodes away for a moment."""
@@ -32,13 +30,12 @@ def parent(pid):
 
 @pytest.mark.testbed(grace_s=60)
 def test_preemption_with_notice_loses_nothing(study, slurm, undisturbed):
-    study.write(LONG)
     study.submit()
     study.wait_for_checkpoint()
     preempt(study, slurm)
     study.finish()
     assert ends(study) == ["preempted", "done"]
-    assert study.store() == undisturbed(LONG)
+    assert study.store() == undisturbed()
 
 
 def test_preemption_without_notice_costs_one_checkpoint_interval(study, slurm, undisturbed):
@@ -48,17 +45,6 @@ def test_preemption_without_notice_costs_one_checkpoint_interval(study, slurm, u
     study.finish()
     assert ends(study) == ["preempted", "done"]
     assert study.store() == undisturbed()
-
-
-def test_shard_that_reaches_its_time_limit_goes_on_in_the_same_job(study, slurm, undisturbed):
-    study.write(LONG, ("walltime_min = 5", "walltime_min = 1"))
-    study.submit("--profile", str(study.profile(notice_s=50)))
-    job = study.job()
-    study.finish()
-    assert ends(study)[0] == "timed out"
-    assert ends(study)[-1] == "done"
-    assert {attempt.process.job for attempt in study.shard("train").attempts} == {job}
-    assert study.store() == undisturbed(LONG)
 
 
 def test_node_that_goes_down_costs_one_checkpoint_interval(study, slurm, undisturbed):
