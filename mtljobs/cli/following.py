@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from rich.console import Console
 
 from mtljobs.cli.show import LogLines, render_state
-from mtljobs.cluster.marker import find_submissions
+from mtljobs.cluster.marker import was_submitted
 from mtljobs.cluster.queue import RARELY_S, read_queue
 from mtljobs.cluster.runs import is_driven
 from mtljobs.cluster.states import RunState, Watcher, count_slots, read_states
@@ -72,7 +72,7 @@ def print_state(console: Console, state: RunState, slots: int) -> None:
     console.print(render_state(state, slots))
     if state.is_complete or is_driven(state.run):
         return
-    if not find_submissions(state.run):
+    if not was_submitted(state.run):
         if not state.running:
             console.print("nothing works on it; `mtljobs resume` goes on")
         return

@@ -74,6 +74,11 @@ def next_number(run: RunFolder) -> int:
     return max(taken, default=0) + 1
 
 
+def was_submitted(run: RunFolder) -> bool:
+    """Whether anything of a run was ever submitted to Slurm."""
+    return any(run.submissions.glob(f"*/{MARKER}"))
+
+
 def find_submissions(run: RunFolder) -> dict[Path, Marker]:
     """The marker of every submission of a run to Slurm, oldest first, by resolved folder."""
     folders = sorted(path.parent for path in run.submissions.glob(f"*/{MARKER}"))
