@@ -6,17 +6,13 @@ whoever asks bears with no answer.
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mtljobs.cluster.asking import ask
 from mtljobs.errors import UserError
-
-ANSWER_S = 20.0
-"""How long an answer is waited for."""
 
 _WORD = re.compile(r"(?:^|\s)([\w/:]+)=(\S*)")
 
@@ -83,9 +79,9 @@ class JobView:
 
 def describe(job: Job) -> JobView | None:
     """What the controller says of the job; None where it does not answer."""
-    text, problem = _order("scontrol", "show", "job", "--oneliner", job.name)
-    words = dict(_WORD.findall(text))
-    if problem is not None or "JobState" not in words:
+    answer = ask("scontrol", "show", "job", "--oneliner", job.name)
+    words = dict(_WORD.findall(answer.text))
+    if answer.problem is not None or "JobState" not in words:
         return None
     return JobView(
         states=frozenset(re.split("[,+]", words["JobState"])),
@@ -103,41 +99,18 @@ def requeue(job: Job) -> str | None:
     Of a job that has ended it would make a waiting one again, also of one that a user has
     cancelled: ask whether it runs before.
     """
-    return _order("scontrol", "requeue", job.name)[1]
+    return ask("scontrol", "requeue", job.name).problem
 
 
 def set_memory(job: Job, memory_gb: float) -> str | None:
     """Give a waiting job another limit of memory; why not, where Slurm refuses."""
     change = f"MinMemoryNode={round(memory_gb * 1024)}"
-    return _order("scontrol", "update", f"JobId={job.name}", change)[1]
+    return ask("scontrol", "update", f"JobId={job.name}", change).problem
 
 
 def cancel_waiting(array: str) -> str | None:
     """Take the elements of an array from the queue that have not begun; why not, where refused."""
-    return _order("scancel", "--state=PENDING", array)[1]
-
-
-def _order(*command: str) -> tuple[str, str | None]:
-    """What a command prints, and what went wrong."""
-    try:
-        answer = subprocess.run(  # noqa: S603 (Slurm's commands, no shell)
-            command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            stdin=subprocess.DEVNULL,
-            timeout=ANSWER_S,
-            env={**os.environ, "SLURM_TIME_FORMAT": "standard"},
-        )
-    except subprocess.TimeoutExpired:
-        return "", f"`{command[0]}` did not answer within {ANSWER_S:g} s"
-    except OSError as error:
-        return "", f"`{command[0]}` cannot be run: {error.strerror}"
-    if answer.returncode:
-        said = answer.stderr.strip() or f"it ended with {answer.returncode}"
-        return answer.stdout, f"`{' '.join(command[:2])}`: {said}"
-    return answer.stdout, None
+    return ask("scancel", "--state=PENDING", array).problem
 
 
 def _time(text: str) -> float | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mtljobs.cluster import slurmctl
+from mtljobs.cluster.asking import ask
 from mtljobs.cluster.marker import Marker, new_submission
 from mtljobs.cluster.profiles import remember_profile
 from mtljobs.ledger import attempts
@@ -318,7 +319,7 @@ class TestRequeueRefused:
     def test_controller_that_hangs_is_not_waited_for(self, job, monkeypatch):
         (job.folder / "scontrol").write_text("#!/bin/sh\nexec sleep 60\n")
         monkeypatch.setenv("PATH", job.environment["PATH"])
-        monkeypatch.setattr(slurmctl, "ANSWER_S", 0.1)
+        monkeypatch.setitem(ask.__kwdefaults__, "timeout_s", 0.1)
         this = slurmctl.Job.current(job.environment)
         assert slurmctl.describe(this) is None
         assert slurmctl.requeue(this) == "`scontrol` did not answer within 0.1 s"

@@ -12,12 +12,6 @@ import pytest
 pytestmark = pytest.mark.testbed(grace_s=0)
 
 
-def preempt(study, slurm):
-    """Take both nodes away for a moment."""
-    high = slurm.submit("--partition=high", "--nodes=2", "--exclusive", "--wrap=sleep 1")
-    slurm.wait_for(high, "COMPLETED", timeout_s=90)
-
-
 def ends(study, stage="train"):
     return [attempt.state for attempt in study.shard(stage).attempts]
 
@@ -28,27 +22,26 @@ def parent(pid):
     return int(re.search(r"^PPid:\s+(\d+)$", status, flags=re.MULTILINE)[1])
 
 
-@pytest.mark.testbed(grace_s=60)
-def test_preemption_with_notice_loses_nothing(study, slurm, undisturbed):
+def survive_preemption(study, slurm, undisturbed):
+    """Take both nodes away for a moment while the training runs, and see it end as if not."""
     study.submit()
     study.wait_for_checkpoint()
-    preempt(study, slurm)
+    high = slurm.submit("--partition=high", "--nodes=2", "--exclusive", "--wrap=sleep 1")
+    slurm.wait_for(high, "COMPLETED", timeout_s=120)
     study.finish()
     *before, last = ends(study)
     assert {*before} == {"preempted"}
     assert last == "done"
     assert study.store() == undisturbed()
+
+
+@pytest.mark.testbed(grace_s=60)
+def test_preemption_with_notice_loses_nothing(study, slurm, undisturbed):
+    survive_preemption(study, slurm, undisturbed)
 
 
 def test_preemption_without_notice_costs_one_checkpoint_interval(study, slurm, undisturbed):
-    study.submit()
-    study.wait_for_checkpoint()
-    preempt(study, slurm)
-    study.finish()
-    *before, last = ends(study)
-    assert {*before} == {"preempted"}
-    assert last == "done"
-    assert study.store() == undisturbed()
+    survive_preemption(study, slurm, undisturbed)
 
 
 def test_node_that_goes_down_costs_one_checkpoint_interval(study, slurm, undisturbed):
