@@ -29,6 +29,7 @@ trap 'rm -rf "$aside"' EXIT
 trap 'exit 130' INT TERM
 rm -rf "$aside"
 mmdebstrap --quiet --variant=minbase --include="$packages" \
+    --dpkgopt=force-unsafe-io \
     --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-exclude=/usr/share/man/*' \

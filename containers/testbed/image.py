@@ -18,36 +18,15 @@ from pathlib import Path
 from testbed.machine import PATH, BoxError
 
 CACHE = Path("/var/cache/mtljobs-testbed")
-# What a worker needs of the system; its packages come from outside.
-PACKAGES = ("ca-certificates", "python3")
-UNREAD = ("doc", "locale", "man")
-UNUSED = ("dev/*", "var/cache/apt/*", "var/lib/apt/lists/*", "var/log/*")
+SCRIPT = Path(__file__).resolve().parents[1] / "base-root.sh"
 
 
-def base_root(packages: Sequence[str] = PACKAGES) -> Path:
-    """A root file system of this machine's release of Debian with `packages`.
-
-    From the mirror that the system's own apt uses. Device nodes are left out: an image needs none,
-    and who builds one without all rights of root cannot make them.
-    """
-    release = _release()
-    name = f"root-{release}-{_digest(sorted(packages))}"
-    with _cached(name) as (path, aside):
+def base_root() -> Path:
+    """A root file system of this machine's release of Debian, by `containers/base-root.sh`."""
+    release = Path("/etc/os-release").read_text()
+    with _cached(f"root-{_digest([release, SCRIPT.read_text()])}") as (path, aside):
         if not path.exists():
-            _run(
-                "mmdebstrap",
-                "--quiet",
-                "--variant=minbase",
-                f"--include={','.join(packages)}",
-                "--dpkgopt=force-unsafe-io",
-                *(f"--dpkgopt=path-exclude=/usr/share/{kind}/*" for kind in UNREAD),
-                release,
-                str(aside),
-                f"deb {_mirror(release)} {release} main",
-            )
-            for pattern in UNUSED:
-                for unused in aside.glob(pattern):
-                    _remove(unused)
+            _run(str(SCRIPT), str(aside))
             aside.replace(path)
     return path
 
@@ -103,20 +82,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _release() -> str:
-    lines = Path("/etc/os-release").read_text().splitlines()
-    values = dict(line.partition("=")[::2] for line in lines)
-    return values["VERSION_CODENAME"].strip('"')
-
-
-def _mirror(release: str) -> str:
-    asked = ("Created-By: Packages", "Origin: Debian", "Label: Debian", f"Codename: {release}")
-    found = _run("apt-get", "indextargets", "--format", "$(REPO_URI)", *asked).split()
-    if not found:
-        raise BoxError(f"apt has no source of Debian {release}: see `apt-get indextargets`.")
-    return found[0]
 
 
 def _digest(value: object) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mtljobs.cluster.building import build_wheel
 from mtljobs.cluster.proposal import propose
 from mtljobs.cluster.submission import freeze
 from mtljobs.ledger import attempts
@@ -16,6 +17,7 @@ from mtljobs.ledger.records import make_record, write_record
 from mtljobs.plan.frozen import read_newest
 from testbed.image import base_root, build_image
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 GRID = """
 [[experiment]]
 name = "study"
@@ -216,9 +218,19 @@ def attempt(run, shards):
 
 @pytest.fixture(scope="session")
 def image(apptainer) -> Path:
-    """An image with Python, made of this machine's release of Debian."""
-    definition = Path(__file__).with_name("host.def")
-    return build_image(definition, arguments={"ROOT": str(base_root())})
+    """Python and the system's libraries, by `Apptainer.def`."""
+    files = [CHECKOUT / "containers" / name for name in ("compute.lock", "install.sh", "smoke.py")]
+    return build_image(
+        CHECKOUT / "Apptainer.def",
+        arguments={
+            "BOOTSTRAP": "localimage",
+            "BASE": str(base_root()),
+            "STACK": "host",
+            "WHEEL": str(build_wheel(CHECKOUT).relative_to(CHECKOUT)),
+        },
+        folder=CHECKOUT,
+        inputs=files,
+    )
 
 
 @pytest.fixture

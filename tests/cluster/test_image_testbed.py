@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from mtljobs.cluster.building import build_wheel
 from mtljobs.cluster.container import Bind, Container, interpreter, worker_container
 from mtljobs.cluster.image import check_image, image_digest
 from mtljobs.cluster.proposal import propose
@@ -22,34 +21,15 @@ from mtljobs.ledger.attempts import read_attempts
 from mtljobs.ledger.paths import Workspace, result_folder
 from mtljobs.plan.frozen import read_newest
 from mtljobs.settings.profile import Profile
-from testbed.image import base_root, build_image
 from testbed.user import make_python
 
 pytestmark = pytest.mark.testbed
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-PACKAGES = ("ca-certificates", "python3", "python3-venv")
 FOLDERS = [
     "two words", "a,b", "a:b", 'a"b', "a'b", "$(touch pwned)", "`touch pwned`", "a\\b", "a\nb",
     "a=b", "*", "ü",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def host_image(apptainer):
-    """Python and the system's libraries, by `Apptainer.def`."""
-    files = [CHECKOUT / "containers" / name for name in ("compute.lock", "install.sh", "smoke.py")]
-    return build_image(
-        CHECKOUT / "Apptainer.def",
-        arguments={
-            "BOOTSTRAP": "localimage",
-            "BASE": str(base_root(PACKAGES)),
-            "STACK": "host",
-            "WHEEL": str(build_wheel(CHECKOUT).relative_to(CHECKOUT)),
-        },
-        folder=CHECKOUT,
-        inputs=files,
-    )
 
 
 def container(image, folder, **changes):
@@ -72,25 +52,25 @@ def execute(started, program, *arguments, **environment):
     return json.loads(done.stdout)
 
 
-def test_image_of_the_stack_host_passes_its_test_alone_and_fits_with_an_environment(host_image):
-    alone = check_image(host_image, environment=None)
+def test_image_of_the_stack_host_passes_its_test_alone_and_fits_with_an_environment(image):
+    alone = check_image(image, environment=None)
     assert alone.passed
     assert not alone.fits
-    bound = check_image(host_image, environment=sys.prefix)
+    bound = check_image(image, environment=sys.prefix)
     assert bound.fits, bound
     assert "torch" in bound.test
     assert (bound.stack, alone.stack) == ("host", "host")
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_folder_of_any_name_is_bound_at_its_own_path(host_image, tmp_path, name):
+def test_folder_of_any_name_is_bound_at_its_own_path(image, tmp_path, name):
     folder, data = tmp_path / name, tmp_path / f"data {name}"
     for path in (folder, data):
         path.mkdir()
     (data / "given").write_text("data")
     # Contained, so that nothing but the binds makes these folders visible.
     started = container(
-        host_image,
+        image,
         folder,
         binds=(Bind(folder, writable=True), Bind(data)),
         options=("--contain",),
@@ -113,17 +93,17 @@ print(json.dumps([os.getcwd(), (data / "given").read_text(), os.environ["NOTE"],
     assert not list(tmp_path.rglob("pwned"))
 
 
-def test_image_file_may_have_any_name(host_image, tmp_path):
-    image = tmp_path / "docker:a, \"b\" 'c' $(touch pwned).sif"
-    shutil.copy(host_image, image)
-    assert execute(container(image, tmp_path), "print('[1]')") == [1]
+def test_image_file_may_have_any_name(image, tmp_path):
+    named = tmp_path / "docker:a, \"b\" 'c' $(touch pwned).sif"
+    shutil.copy(image, named)
+    assert execute(container(named, tmp_path), "print('[1]')") == [1]
     assert not list(tmp_path.rglob("pwned"))
 
 
-def test_clean_environment_does_not_lose_the_job(host_image, tmp_path):
+def test_clean_environment_does_not_lose_the_job(image, tmp_path):
     python, binds = interpreter(sys.prefix)
     started = container(
-        host_image, tmp_path, python=python, binds=(*binds, Bind(tmp_path, writable=True))
+        image, tmp_path, python=python, binds=(*binds, Bind(tmp_path, writable=True))
     )
     program = """
 import json, submitit
@@ -142,7 +122,7 @@ print(json.dumps([job.job_id, job.global_rank, job.num_nodes, job.hostnames, job
     assert execute(started, program, **job) == ["7_1", 0, 2, ["n1", "n3"], "8"]
 
 
-def test_python_and_library_paths_of_the_host_do_not_leak_in(host_image, tmp_path):
+def test_python_and_library_paths_of_the_host_do_not_leak_in(image, tmp_path):
     program = """
 import json, os, sys
 print(json.dumps([sys.path, sorted(os.environ), os.environ["LD_LIBRARY_PATH"], os.environ["NOTE"]]))
@@ -150,17 +130,17 @@ print(json.dumps([sys.path, sorted(os.environ), os.environ["LD_LIBRARY_PATH"], o
     host = dict.fromkeys(
         ("PYTHONPATH", "LD_LIBRARY_PATH", "APPTAINERENV_PYTHONPATH", "PYTHONHOME", "MINE"), "/host"
     )
-    started = container(host_image, tmp_path, variables={"NOTE": "$(hostname) $HOME `id`"})
+    started = container(image, tmp_path, variables={"NOTE": "$(hostname) $HOME `id`"})
     path, names, libraries, note = execute(started, program, **host)
     assert not {"PYTHONPATH", "PYTHONHOME", "MINE"} & set(names)
     assert "/host" not in [*path, *libraries.split(":")]
     assert note == "$(hostname) $HOME `id`"
 
 
-def test_home_folder_is_not_seen(host_image, tmp_path):
+def test_home_folder_is_not_seen(image, tmp_path):
     program = "import json, os, sys; print(json.dumps(os.path.exists(sys.argv[1])))"
     with tempfile.NamedTemporaryFile(dir=Path.home()) as file:
-        assert execute(container(host_image, tmp_path), program, file.name) is False
+        assert execute(container(image, tmp_path), program, file.name) is False
 
 
 GRID = """
@@ -177,7 +157,7 @@ explain = { images = 4, block = 2 }
 """
 
 
-def test_shard_leaves_the_same_bytes_as_root_and_fuse_mounted_as_a_user(slurm, host_image):
+def test_shard_leaves_the_same_bytes_as_root_and_fuse_mounted_as_a_user(slurm, image):
     python = make_python(slurm, CHECKOUT)
     program = """
 import os, pathlib, sys
@@ -204,13 +184,14 @@ print("squashfuse_ll" in names, run_shard(sys.argv[1], 0))
         plan = read_newest(proposal.run)
         shard = plan.shards[0]
         started = worker_container(
-            host_image,
+            image,
             run=proposal.run,
             plan=plan,
             shard=shard,
             profile=Profile(environment=str(python.parent.parent)),
             gpu=False,
-            digest=image_digest(host_image),
+            digest=image_digest(image),
+            copies={},
         )
         (path,) = proposal.run.plans.iterdir()
         environment = started.environment({"PATH": os.environ["PATH"]})
@@ -220,7 +201,7 @@ print("squashfuse_ll" in names, run_shard(sys.argv[1], 0))
         assert outcome == "done"
         assert is_mounted_by_fuse == "True" or not as_user
         ((attempt,),) = read_attempts(proposal.run.attempts).values()
-        assert attempt.image == image_digest(host_image)
+        assert attempt.image == image_digest(image)
         record = result_folder(Workspace(folder / "runs"), proposal.run, shard) / "record.json"
         assert record.stat().st_uid == account.pw_uid
         records.append(record.read_bytes())

@@ -78,8 +78,7 @@ def test_killed_payload_is_tried_again_by_itself(study, slurm, undisturbed):
 def test_killed_supervisor_takes_its_payload_along_and_is_replaced(study, slurm, undisturbed):
     study.submit()
     payload = study.wait_for_checkpoint().process.pid
-    supervisor = os.getpgid(payload) if False else study.supervisor(payload)
-    os.kill(supervisor, signal.SIGKILL)
+    os.kill(parent(payload), signal.SIGKILL)
     study.finish()
     assert ends(study)[-1] == "done"
     assert study.store() == undisturbed()
