@@ -29,10 +29,12 @@ class Answer:
     Attributes:
         text: What it printed.
         problem: What went wrong, in its words; None where nothing did.
+        aside: What it printed for people, on standard error.
     """
 
     text: str
     problem: str | None = None
+    aside: str = ""
 
 
 def ask(*command: str, timeout_s: float = ANSWER_S) -> Answer:
@@ -54,8 +56,8 @@ def ask(*command: str, timeout_s: float = ANSWER_S) -> Answer:
         return Answer("", f"`{command[0]}` cannot be run: {error.strerror}")
     if done.returncode:
         said = done.stderr.strip() or done.stdout.strip() or f"it ended with {done.returncode}"
-        return Answer(done.stdout, f"`{command[0]}`: {' '.join(said.split())}")
-    return Answer(done.stdout)
+        return Answer(done.stdout, f"`{command[0]}`: {' '.join(said.split())}", done.stderr)
+    return Answer(done.stdout, aside=done.stderr)
 
 
 @contextmanager

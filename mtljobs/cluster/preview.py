@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mtljobs.cluster.asking import ANSWER_S, clean_environment
+from mtljobs.cluster.asking import ask
 from mtljobs.cluster.history import decide_all, read_pasts
 from mtljobs.cluster.marker import SWEEP, next_number
 from mtljobs.cluster.queue import Limits, read_limits, read_queue
@@ -61,19 +60,9 @@ class Job:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "script.sh"
             path.write_text(self._script(()), encoding="utf-8")
-            try:
-                with clean_environment():
-                    done = subprocess.run(  # noqa: S603 (the system's command, no shell)
-                        ["sbatch", "--test-only", str(path)],  # noqa: S607 (as submitit calls it)
-                        capture_output=True,
-                        text=True,
-                        check=False,
-                        timeout=ANSWER_S,
-                    )
-            except (OSError, subprocess.TimeoutExpired):
-                return "sbatch does not answer"
-        start = _START.search(done.stderr)  # it tells people, not programs
-        return start[1] if start else " ".join(done.stderr.split())
+            answer = ask("sbatch", "--test-only", str(path))
+        start = _START.search(answer.aside)
+        return start[1] if start else answer.problem or " ".join(answer.aside.split())
 
 
 @dataclass(frozen=True)
