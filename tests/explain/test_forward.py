@@ -124,6 +124,19 @@ def test_folding_that_changes_the_prediction_is_refused(network):
         forward(network, folded=True)
 
 
+def test_network_that_says_nothing_of_the_example_is_folded(network):
+    network.append(nn.ReLU())
+    network[3].bias.fill_(-1e3)
+    silent = forward(network, folded=True)
+    assert not silent(IMAGES).any()
+
+
+def test_prediction_that_is_no_number_is_not_folded(network):
+    network[3].bias.fill_(torch.nan)
+    with pytest.raises(UserError, match=r"nan at the mean, by nan at the median"):
+        forward(network, folded=True)
+
+
 def test_compiler_that_is_missing_is_named(network, monkeypatch):
     def compiled(*arguments, **options):
         def fail(*images):
