@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 
 from mtljobs.cluster import submission
 from mtljobs.plan.frozen import read_newest
-from mtljobs.settings import base
 
 DEVIATIONS = {"median": 1e-7, "99%": 2e-5, "max": 0.03}
 TASK = {
@@ -26,11 +28,8 @@ def compared(monkeypatch):
         asked.append((shard.place["experiment"], shard.place["sparsity"], images))
         return answer
 
-    def load(name):
-        assert name == "mtljobs.stages.compare:compare_engines"
-        return compare
-
-    monkeypatch.setattr(base, "load", load)
+    stage = SimpleNamespace(compare_engines=compare)
+    monkeypatch.setitem(sys.modules, "mtljobs.stages.compare", stage)
     monkeypatch.setattr(submission, "require_compute", lambda: None)
     return answer, asked
 
