@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import namedtuple
+from types import SimpleNamespace
 
 import pytest
 
@@ -84,7 +85,7 @@ def test_a_second_job_waits_for_the_copy_of_the_first(disk, image, monkeypatch):
         copy.write_bytes(b"of the first")
         lock.close()
 
-    monkeypatch.setattr(scratch.time, "sleep", finish_copy)
+    monkeypatch.setattr(scratch, "time", SimpleNamespace(sleep=finish_copy))
     assert near_copy(image, "$NODE_SCRATCH").read_bytes() == b"of the first"
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -210,7 +211,8 @@ class TestOnce:
         slurm.end()
         slurm.fail("squeue", "slurm_load_jobs error: Unable to contact slurm controller")
         back = slurm.folder / "squeue.fails"
-        monkeypatch.setattr("mtljobs.cluster.sweep.time.sleep", lambda _: back.unlink())
+        clock = SimpleNamespace(sleep=lambda _: back.unlink(), strftime=time.strftime)
+        monkeypatch.setattr("mtljobs.cluster.sweep.time", clock)
         assert "queued 2 shards" in sweep(run)
 
     def test_network_that_another_run_trains_is_waited_for_without_a_job(
