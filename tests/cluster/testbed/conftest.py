@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from mtljobs.cluster.queue import read_queue
 from mtljobs.cluster.states import RunState, ShardState, read_states
 from mtljobs.ledger.attempts import AttemptState
 from mtljobs.ledger.paths import RunFolder, Workspace, scratch_folder
+from testbed.machine import wait_until
 from testbed.slurm import SlurmBox
 
 GRID = """
@@ -25,7 +26,7 @@ name = "study"
 data = { name = "rooms", size = [32, 32], train = 16, test = 8 }
 model = { name = "segnet_mtan", width = 0.0625 }
 tasks = [{ name = "depth" }]
-training = { iterations = 600, batch = 4 }
+training = { iterations = 240, batch = 4 }
 pruning = { name = "netslim", tune_iterations = 6 }
 sparsities = [0.0]
 seeds = [0]
@@ -38,23 +39,23 @@ memory_gb = 3
 """
 
 
-def _wait_until(is_so: Callable[[], bool], what: str, *, timeout_s: float) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not is_so():
-        assert time.monotonic() < deadline, f"waited {timeout_s} s for {what}"
-        time.sleep(0.3)
-
-
 @dataclass(frozen=True)
 class Study:
-    """A grid file and the workspace that it is submitted to, as a user does it."""
+    """A grid file and the workspace that it is submitted to, as a user does it.
+
+    Attributes:
+        python: Of the box's unprivileged user, who does it then; else this process does.
+        name: Of the grid file and the run.
+    """
 
     folder: Path
     slurm: SlurmBox | None
+    python: Path | None = None
+    name: str = "study"
 
     @property
     def grid(self) -> Path:
-        return self.folder / "study.toml"
+        return self.folder / f"{self.name}.toml"
 
     @property
     def workspace(self) -> Workspace:
@@ -62,7 +63,7 @@ class Study:
 
     @property
     def run(self) -> RunFolder:
-        return self.workspace.run("study")
+        return self.workspace.run(self.name)
 
     @property
     def state(self) -> RunState:
@@ -76,13 +77,28 @@ class Study:
             text = text.replace(old, new)
         self.grid.write_text(text)
 
+    def write_profile(self, **values: object) -> str:
+        """A profile of the cluster, by its path."""
+        path = self.folder / "mine.toml"
+        path.write_text("".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()))
+        return str(path)
+
     def mtljobs(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
         """What a command of ours prints; it ends with one of `codes`."""
-        command = [sys.executable, "-m", "mtljobs", *arguments]
-        environment = os.environ | {"MTLJOBS_WORKSPACE": str(self.workspace.root)}
-        done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
-        )
+        command = [str(self.python or sys.executable), "-m", "mtljobs", *arguments]
+        place = {"MTLJOBS_WORKSPACE": str(self.workspace.root)}
+        if self.slurm is not None and self.python is not None:
+            done = self.slurm.run(*command, as_user=True, env=place, cwd=self.folder, check=False)
+        else:
+            environment = os.environ | place
+            done = subprocess.run(
+                command,
+                cwd=self.folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
         assert done.returncode in codes, (
             f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
         )
@@ -90,6 +106,10 @@ class Study:
 
     def submit(self, *arguments: str) -> str:
         return self.mtljobs("submit", "--grid", str(self.grid), *arguments)
+
+    def ends(self, stage: str = "train") -> list[str]:
+        """How each attempt at a stage's first shard ended."""
+        return [attempt.state for attempt in self.shard(stage).attempts]
 
     def shard(self, stage: str) -> ShardState:
         """The first shard of a stage, as it is now."""
@@ -118,7 +138,7 @@ class Study:
                 )
             )
 
-        _wait_until(is_so, f"a checkpoint of {shard.name}", timeout_s=60)
+        wait_until(is_so, f"a checkpoint of {shard.name}", timeout_s=60)
         return self.attempt(stage)
 
     def wait_for_end(self, stage: str = "train", *, number: int = 1) -> AttemptState:
@@ -128,21 +148,26 @@ class Study:
             made = self.shard(stage).attempts
             return len(made) >= number and made[number - 1].state != "running"
 
-        _wait_until(is_so, f"attempt {number} at {stage} to end", timeout_s=90)
+        wait_until(is_so, f"attempt {number} at {stage} to end", timeout_s=90)
         return self.shard(stage).attempts[number - 1]
 
     def job(self, stage: str = "train") -> str:
         """Slurm's id of the job in which a stage's first shard waits or runs."""
         return read_queue(self.run).shards[self.shard(stage).shard.name]
 
+    def preempt(self) -> None:
+        """Take both nodes away for a moment."""
+        options = ("--partition=high", "--nodes=2", "--exclusive")
+        high = self.slurm.submit(*options, "--wrap=sleep 1")
+        self.slurm.wait_for(high, "COMPLETED", timeout_s=120)
+
     def finish(self, *, resumes: int = 0) -> None:
         """Wait until the run is complete, by itself but for so many `mtljobs resume`."""
-        assert self.slurm is not None
         for _ in range(resumes):
             self.wait_until_empty()
-            self.mtljobs("resume")
+            self.mtljobs("resume", self.name)
         self.wait_until_empty()
-        assert self.state.is_complete, self.mtljobs("status", "--once", codes=(0, 1, 3))
+        assert self.state.is_complete, self.mtljobs("status", self.name, "--once", codes=(0, 1, 3))
 
     def wait_until_empty(self) -> None:
         """Until Slurm has nothing left to do."""
@@ -151,7 +176,7 @@ class Study:
             self._skip_delays()
             return not self.slurm.run("squeue", "--noheader").stdout
 
-        _wait_until(is_empty, "an empty queue", timeout_s=240)
+        wait_until(is_empty, "an empty queue", timeout_s=240)
 
     def store(self) -> dict[str, str]:
         """SHA-256 of every file of the store, by name."""
