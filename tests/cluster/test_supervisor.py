@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -319,7 +320,7 @@ class TestRequeueRefused:
     def test_controller_that_hangs_is_not_waited_for(self, job, monkeypatch):
         (job.folder / "scontrol").write_text("#!/bin/sh\nexec sleep 60\n")
         monkeypatch.setenv("PATH", job.environment["PATH"])
-        monkeypatch.setitem(ask.__kwdefaults__, "timeout_s", 0.1)
+        monkeypatch.setattr(slurmctl, "ask", partial(ask, timeout_s=0.1))
         this = slurmctl.Job.current(job.environment)
         assert slurmctl.describe(this) is None
         assert slurmctl.requeue(this) == "`scontrol` did not answer within 0.1 s"
