@@ -183,10 +183,8 @@ def test_detached_run_is_followed_by_wait_and_stopped_by_cancel(shell: Shell) ->
     shell.call("cancel", "tiny")
     returncode, _ = shell.call("wait", "tiny")
     assert returncode == 3
-    assert {shard["stage"]: shard["state"] for shard in shell.status()["shards"]} == {
-        "segment": "done",
-        "train": "preempted",
-        "evaluate": "blocked",
-        "explain": "blocked",
-    }
+    states = {shard["stage"]: shard["state"] for shard in shell.status()["shards"]}
+    # Segmenting runs beside the training: the cancel meets it or finds it done.
+    assert states.pop("segment") in ("done", "preempted")
+    assert states == {"train": "preempted", "evaluate": "blocked", "explain": "blocked"}
     assert shell.live() == []
