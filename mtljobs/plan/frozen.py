@@ -2,9 +2,10 @@
 
 Line 1 is the header (grid, cells, layouts, resources, and a table of every key that a shard has a
 value for, with each of its values, once). Then comes a line for each field of a shard, with the
-values of all shards. Settings, inputs and places are positions in the table, and parents are
-positions among the shards: ten thousand shards differ in little, and each of their workers reads
-all. The newest file is the whole run; older ones stay for the workers that were started with them.
+values of all shards. Settings, inputs and places are rows of positions in the table, each row once,
+and parents are positions among the shards: ten thousand shards differ in little, and each of their
+workers reads all. The newest file is the whole run; older ones stay for the workers that were
+started with them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -168,9 +169,8 @@ def _text(plan: Plan) -> str:
 
     columns = {key: [getattr(shard, key) for shard in plan.shards] for key in _PLAIN}
     columns["parents"] = [refer(shard.parents) for shard in plan.shards]
-    columns |= {
-        key: [table.refer(getattr(shard, key)) for shard in plan.shards] for key in _MAPPINGS
-    }
+    for key in _MAPPINGS:
+        columns[key] = _once(table.refer(getattr(shard, key)) for shard in plan.shards)
     header = {
         "format": FORMAT,
         "grid": plan.grid,
@@ -193,7 +193,8 @@ def _plan(text: str) -> Plan:
     names, table = columns["name"], header["table"]
     columns["parents"] = [_pick(names, positions) for positions in columns["parents"]]
     for key in _MAPPINGS:
-        columns[key] = [dict(_pick(table, positions)) for positions in columns[key]]
+        rows = [dict(_pick(table, positions)) for positions in columns[key]["rows"]]
+        columns[key] = _pick(rows, columns[key]["of"])
     fields = (columns[entry.name] for entry in dataclasses.fields(Shard))
     return Plan(
         grid=header["grid"],
@@ -206,6 +207,13 @@ def _plan(text: str) -> Plan:
         backend=header["backend"],
         provisional=header["provisional"],
     )
+
+
+def _once(rows: Iterable[list[int]]) -> dict[str, list[Any]]:
+    """Each different row, and for each of all rows which one it is."""
+    known: dict[tuple[int, ...], int] = {}
+    of = [known.setdefault(tuple(row), len(known)) for row in rows]
+    return {"rows": list(known), "of": of}
 
 
 def _pick(values: list[T], positions: list[int]) -> tuple[T, ...]:

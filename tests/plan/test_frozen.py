@@ -144,7 +144,8 @@ def test_every_line_is_json_that_any_reader_takes(run, first):
     assert values["name"] == [shard.name for shard in first.shards]
     last = first.shards[-2]
     assert [values["name"][position] for position in values["parents"][-2]] == list(last.parents)
-    assert dict(header["table"][position] for position in values["spec"][-2]) == last.spec
+    row = values["spec"]["rows"][values["spec"]["of"][-2]]
+    assert dict(header["table"][position] for position in row) == last.spec
 
 
 def test_settings_that_are_equal_numbers_of_other_types_stay_what_they_are(run, first):
