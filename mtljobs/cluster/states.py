@@ -100,9 +100,10 @@ class RunState:
 
     def counts(self) -> dict[str, Counter[str]]:
         """Per stage, how many shards are in which state."""
+        together = Counter((state.shard.stage, state.state) for state in self.shards.values())
         counts: dict[str, Counter[str]] = {}
-        for state in self.shards.values():
-            counts.setdefault(state.shard.stage, Counter())[state.state] += 1
+        for (stage, state), count in together.items():
+            counts.setdefault(stage, Counter())[state] = count
         return dict(sorted(counts.items(), key=lambda item: STAGE_ORDER.index(item[0])))
 
     def seconds_left(self, slots: int) -> float | None:

@@ -167,7 +167,9 @@ def _text(plan: Plan) -> str:
     def refer(names: tuple[str, ...]) -> list[int]:
         return [positions[name] for name in names]
 
-    columns = {key: [getattr(shard, key) for shard in plan.shards] for key in _PLAIN}
+    columns: dict[str, Any] = {
+        key: [getattr(shard, key) for shard in plan.shards] for key in _PLAIN
+    }
     columns["parents"] = [refer(shard.parents) for shard in plan.shards]
     for key in _MAPPINGS:
         columns[key] = _once(table.refer(getattr(shard, key)) for shard in plan.shards)
