@@ -192,7 +192,8 @@ class ExperimentLayout:
         segments_max: Length of the `segment` axis; `step` is one longer.
         tasks: Task name -> its layout.
         layers: Convolutions of the network; the `layer` axis.
-        maps: Which maps are kept, "native" or "scores".
+        maps: How saliency maps are kept: "native", "subset", "half" or "scores".
+        map_images: Of how many of the images, from the front.
         previews: How many of the images are kept, from the front.
         inputs: Identity of the superpixels in `shared/inputs`.
         settings: The experiment's canonical settings, for readers.
@@ -208,6 +209,7 @@ class ExperimentLayout:
     tasks: Mapping[str, TaskLayout]
     layers: tuple[str, ...]
     maps: str
+    map_images: int
     previews: int
     inputs: str
     settings: Mapping[str, Any]

@@ -100,10 +100,14 @@ class CellPlanner:
         layout: ExperimentLayout,
     ) -> Shard:
         start = place["block"] * layout.block
+        images = list(layout.images[start : start + layout.block])
+        mapped = min(max(layout.map_images - start, 0), len(images))
         spec = {
             **self._explaining,
-            "images": list(layout.images[start : start + layout.block]),
+            "images": images,
             "segments_max": layout.segments_max,
+            "maps": layout.maps if mapped else "scores",
+            "map_images": mapped,
         }
         inputs = {
             "data": data_identity(self.info),
@@ -126,7 +130,6 @@ class CellPlanner:
             "saliency": canonical(explain.saliency.resolved(model)),
             "faithfulness": canonical(explain.faithfulness),
             "forward": canonical(explain.forward),
-            "maps": explain.maps,
             "irof_batch": self.numerics.resolved_irof_batch(self.experiment.data.size, model.width),
         }
 

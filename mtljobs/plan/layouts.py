@@ -42,6 +42,7 @@ def new_layout(
         },
         layers=experiment.model.convolutions(task_names(experiment)),
         maps=experiment.explain.maps,
+        map_images=experiment.explain.mapped_images(),
         previews=experiment.explain.previews if info.preview_allowed else 0,
         inputs=inputs,
         settings=comparable_settings(experiment, info=info, numerics=numerics),

@@ -9,40 +9,58 @@ import numpy as np
 import xarray as xr
 
 from mtljobs.errors import UserError
-from mtljobs.ledger.paths import RunFolder, open_workspace
+from mtljobs.ledger.paths import RunFolder, Workspace, open_workspace
+from mtljobs.plan.frozen import Plan, read_newest
 from mtljobs.results.areas import MEASURE
+from mtljobs.results.maps import SIZE
+from mtljobs.store.live import LiveStore
 
 
-def open_run(path: str | Path) -> xr.DataTree:
+def open_run(path: str | Path, *, live: bool = False) -> xr.DataTree:
     """A run's results: a node `/<experiment>/<task>` per task, read when they are used.
 
     What plain `xarray.open_datatree` gives, with the axes `sparsity` and `seed` in ascending
     order (in the store they grow at their ends). The images' `n_segments` stand beside each task's
-    arrays, where `aoc` finds them in any selection, and the attribute `faithfulness` there names
-    the measure of its curves.
+    arrays, where `aoc` finds them in any selection; the attributes `faithfulness` and `image_size`
+    there name the measure of its curves, and the images' rows and columns.
 
     Args:
         path: A run's folder, its `store.zarr`, or the name of a run in the workspace
             (`$MTLJOBS_WORKSPACE`, else `./runs`).
+        live: Show what is finished but not merged too, as of now; the run's folder is needed.
 
     Raises:
-        UserError: There is no such run, or it has no store yet.
+        UserError: There is no such run, or it has no store yet and `live` is False.
     """
+    if live:
+        run, plan = _find_plan(path)
+        stored = _open(LiveStore(run, Workspace(run.root.parent), plan))
+        return _complete(stored, name=run.name)
     store = find_store(path)
-    stored = xr.open_datatree(store, engine="zarr", chunks=None)
+    return _complete(_open(store), name=_run_name(store))
+
+
+def _open(store: Path | LiveStore) -> xr.DataTree:
+    tree: xr.DataTree = xr.open_datatree(store, engine="zarr", chunks=None)  # type: ignore[arg-type]
+    return tree
+
+
+def _complete(stored: xr.DataTree, *, name: str) -> xr.DataTree:
+    """Axes in order, and beside each task's arrays what its areas and maps need."""
     # With what a node inherits: a task's labels of sparsity are its experiment's.
     nodes = {node.path: _sorted(node.to_dataset()) for node in stored.subtree}
     for node in stored.subtree:
         if "irof" in node.data_vars and node.parent is not None:
             n_segments = nodes[f"{node.parent.path}/inputs"]["n_segments"].variable
-            settings = json.loads(node.parent.attrs["settings"])
-            measure = settings["experiment"]["explain"]["faithfulness"]["name"]
+            experiment = json.loads(node.parent.attrs["settings"])["experiment"]
+            facts = {
+                MEASURE: experiment["explain"]["faithfulness"]["name"],
+                SIZE: tuple(experiment["data"]["size"]),
+            }
             nodes[node.path] = (
-                nodes[node.path]
-                .assign_coords(n_segments=n_segments)
-                .assign_attrs({MEASURE: measure})
+                nodes[node.path].assign_coords(n_segments=n_segments).assign_attrs(facts)
             )
-    return xr.DataTree.from_dict(nodes, name=_run_name(store))
+    return xr.DataTree.from_dict(nodes, name=name)
 
 
 def find_store(path: str | Path) -> Path:
@@ -51,10 +69,7 @@ def find_store(path: str | Path) -> Path:
     Raises:
         UserError: There is none; says what there is instead.
     """
-    workspace = open_workspace()
-    given = Path(path)
-    runs = [RunFolder(given), RunFolder(workspace.root / given)]
-    for run in runs if len(given.parts) == 1 else runs[:1]:
+    for run in _candidates(path):
         for store in (run.root, run.store):
             if (store / "zarr.json").is_file():
                 return store
@@ -62,9 +77,29 @@ def find_store(path: str | Path) -> Path:
             raise UserError(
                 f"the run {run.name!r} has no store yet: {run.store} appears once its first "
                 f"shards are done and merged. `mtljobs status {run.name}` says how far it is, "
-                f"`mtljobs reduce {run.name}` merges what is done."
+                f"`mtljobs reduce {run.name}` merges what is done, and "
+                f"`open_run({str(path)!r}, live=True)` shows it as it is."
             )
-    raise UserError(
+    raise _no_run(path)
+
+
+def _find_plan(path: str | Path) -> tuple[RunFolder, Plan]:
+    for run in _candidates(path):
+        plan = read_newest(run)
+        if plan is not None:
+            return run, plan
+    raise _no_run(path)
+
+
+def _candidates(path: str | Path) -> list[RunFolder]:
+    given = Path(path)
+    runs = [RunFolder(given), RunFolder(open_workspace().root / given)]
+    return runs if len(given.parts) == 1 else runs[:1]
+
+
+def _no_run(path: str | Path) -> UserError:
+    workspace = open_workspace()
+    return UserError(
         f"there is no run {str(path)!r}: expected a run's folder, its store.zarr, or the name of "
         f"a run in the workspace {workspace.root} ($MTLJOBS_WORKSPACE), which holds "
         f"{', '.join(workspace.run_names()) or 'none'}."

@@ -284,7 +284,10 @@ class Explain:
         faithfulness: How maps are judged.
         forward: How the images that it needs are computed.
         segments_max: Room for superpixels in the store; None: 1.5 * n_segments, rounded up to 8.
-        maps: "native" keeps every map at the layer's resolution, "scores" none.
+        maps: Which maps are kept: "native" every one at the layer's resolution, "subset" those of
+            the first `map_images`, "half" every one in half precision and in shares of its
+            maximum, to look at, "scores" none.
+        map_images: Images whose maps "subset" keeps.
         previews: Images kept in the store, for the report to lay maps over.
     """
 
@@ -295,7 +298,8 @@ class Explain:
     faithfulness: FaithfulnessChoice = IROF(name="irof")
     forward: Forward = Forward()
     segments_max: Annotated[int, Field(ge=2, le=65_535)] | None = None
-    maps: Literal["native", "scores"] = "native"
+    maps: Literal["native", "subset", "half", "scores"] = "native"
+    map_images: Annotated[int, Field(ge=1)] = 24
     previews: Annotated[int, Field(ge=0)] = 4
 
     @model_validator(mode="after")
@@ -315,6 +319,11 @@ class Explain:
             return min(self.block, self.images)
         divisors = [size for size in range(1, 65) if self.images % size == 0]
         return divisors[-1] if divisors[-1] > 8 or self.images <= 64 else 64
+
+    def mapped_images(self) -> int:
+        """Images whose maps are kept, from the front."""
+        kept = {"subset": min(self.map_images, self.images), "scores": 0}
+        return kept.get(self.maps, self.images)
 
     def segments_room(self) -> int:
         """Length of the store's `segment` axis, resolved."""

@@ -59,9 +59,21 @@ def run(work: Work) -> None:
             done.append(arrays)
     results = CellWriter(work)
     for task, own in readable.items():
-        for name in own:
-            if name != "cam" or spec["maps"] == "native":
-                results.write_task(task, name, np.stack([image[task][name] for image in done]))
+        for name in own.keys() - {"cam"}:
+            results.write_task(task, name, np.stack([image[task][name] for image in done]))
+    _write_maps(results, done[: spec["map_images"]], kind=spec["maps"])
+
+
+def _write_maps(results: CellWriter, images: list[ImageArrays], *, kind: str) -> None:
+    """Write the maps of these images, as the setting `maps` says."""
+    for task in images[0] if images else ():
+        cams = np.stack([image[task]["cam"] for image in images])
+        if kind == "half":
+            # In shares: half precision ends at 65504, and maps come in units of logits.
+            peaks = np.stack([image[task]["cam_max"] for image in images])[..., None, None]
+            results.write_task(task, "cam_half", cams / np.where(peaks > 0, peaks, 1))
+        else:
+            results.write_task(task, "cam", cams)
 
 
 def _explain_images(work: Work) -> list[ImageArrays | DataError]:

@@ -59,12 +59,21 @@ def commit_inputs(
     for file, (sha256, size) in record.files.items():
         check_file(source / file, sha256=sha256, size=size)
     staging = create_folder(aside / name)
-    _copy(source, Staging(staging, schema), node=f"{experiment}/inputs", layout=layout)
+    copy_inputs(source, Staging(staging, schema), node=f"{experiment}/inputs", layout=layout)
     copy = make_record(staging, shard=name, identity=layout.inputs, versions=record.versions)
     commit(staging, run.committed / name, copy, merged=merged)
 
 
-def _copy(source: Path, staging: Staging, *, node: str, layout: ExperimentLayout) -> None:
+def copy_inputs(source: Path, staging: Staging, *, node: str, layout: ExperimentLayout) -> None:
+    """Write what a layout shows of finished superpixels.
+
+    Args:
+        source: As `commit_inputs` says.
+        node: Path of the experiment's `inputs`.
+
+    Raises:
+        CorruptionError: They lack one of the layout's images.
+    """
     places = {image: place for place, image in enumerate(read_json(source / "images.json"))}
     missing = [image for image in layout.images if image not in places]
     if missing:

@@ -28,7 +28,8 @@ from mtljobs.store.variables import (
 )
 
 SCHEMA_VERSION = 1
-WIDTHS = {"float64": 8, "float32": 4, "int64": 8, "int32": 4, "uint16": 2, "uint8": 1, "string": 1}
+WIDTHS = {"float64": 8, "float32": 4, "float16": 2, "int64": 8, "int32": 4, "uint16": 2, "uint8": 1,
+          "string": 1}  # fmt: skip
 """Bytes of a number by its type's name; of text it is what a compressor may go by."""
 
 GROWING = CELL
@@ -39,6 +40,9 @@ _GROWTH_ROOM = 64
 
 _CHUNK_LIMIT = 2**31 - 1
 """Bytes that blosc compresses at once."""
+
+_MAPS_AT_ONCE = 2**20
+"""Bytes of maps that are compressed as one, or one map: to read a map is to read these."""
 
 _LABELS: dict[str, tuple[str, str, float | str]] = {
     "sparsity": ("sparsity aimed at, a fraction", "float64", math.nan),
@@ -57,11 +61,12 @@ class Array:
         name: Inside its node; an index coordinate is named as its axis.
         axes: Names of the dimensions.
         shape: Length of each axis now.
-        chunks: Length of a chunk along each axis, fixed for ever.
+        chunks: Length of a chunk file along each axis, fixed for ever.
         dtype: numpy's name of the type, or "string".
         fill: What stands where nothing was written.
         attributes: JSON values: long_name, units and the like.
         labels: Values of a coordinate, in order; None for results.
+        parts: What is compressed as one, along each axis; None: a whole chunk file.
     """
 
     name: str
@@ -72,6 +77,7 @@ class Array:
     fill: float | str
     attributes: Mapping[str, Any]
     labels: tuple[Label, ...] | None = None
+    parts: tuple[int, ...] | None = None
 
     @property
     def size(self) -> int:
@@ -129,6 +135,8 @@ def _experiment_node(path: str, layout: ExperimentLayout) -> Node:
 def _task_node(path: str, layout: ExperimentLayout, task: TaskLayout) -> Node:
     extra = {axis: task.groups for axes in task.arrays.values() for axis in axes}
     axes = {"image": layout.images, "group": task.groups, "metric": task.metrics} | extra
+    if layout.maps == "subset":
+        axes["map_image"] = layout.images[: layout.map_images]
     better = {"lower_is_better": " ".join(task.lower_is_better)}
     variables = [
         *EXPLANATIONS,
@@ -174,7 +182,8 @@ def _node(
         "cam_row": layout.cam_size[0],
         "cam_column": layout.cam_size[1],
     } | {axis: len(values) for axis, values in labels.items()}
-    edges = lengths | {"sparsity": 1, "seed": 1, "image": layout.block}
+    block = {"image": layout.block, "map_image": layout.block}
+    edges = lengths | {"sparsity": 1, "seed": 1} | block
     coordinates = [array for axis, values in labels.items() for array in _coordinates(axis, values)]
     arrays = {array.name: array for array in coordinates}
     for variable in variables:
@@ -190,7 +199,8 @@ def _coordinates(axis: str, labels: tuple[Label, ...]) -> list[Array]:
     shape = (len(labels),)
     chunks = (_GROWTH_ROOM,) if axis in GROWING else shape
     long_name, dtype, fill = _LABELS.get(axis, (f"name of the {axis}", "string", ""))
-    index = Array(axis, (axis,), shape, chunks, dtype, fill, {"long_name": long_name}, labels)
+    attributes = {"long_name": long_name}
+    index = Array(axis, (axis,), shape, chunks, dtype, fill, attributes, labels)
     if dtype != "string":
         return [index]
     numbers = tuple(range(len(labels)))
@@ -212,5 +222,24 @@ def _array(
     units = {"units": variable.units} if variable.units else {}
     attributes = {"long_name": variable.long_name} | units | dict(variable.attributes)
     return Array(
-        variable.name, variable.axes, shape, chunks, variable.dtype, variable.fill, attributes
+        variable.name,
+        variable.axes,
+        shape,
+        chunks,
+        variable.dtype,
+        variable.fill,
+        attributes,
+        parts=_parts(variable, chunks),
     )
+
+
+def _parts(variable: Variable, chunks: tuple[int, ...]) -> tuple[int, ...] | None:
+    """A chunk's maps, those of one image, or each by itself: as many as may be read for one."""
+    if "cam_row" not in variable.axes:
+        return None
+    parts = chunks
+    for axis in ("image", "map_image", "group"):
+        if axis in variable.axes and math.prod(parts) * WIDTHS[variable.dtype] > _MAPS_AT_ONCE:
+            place = variable.axes.index(axis)
+            parts = (*parts[:place], 1, *parts[place + 1 :])
+    return None if parts == chunks else parts

@@ -54,7 +54,8 @@ class Staging:
         """
         spec = self._find(node, array)
         try:
-            region = _find_region(spec, {"sparsity": sparsity, "seed": seed, "image": block})
+            block_at = {"image": block, "map_image": block}
+            region = _find_region(spec, {"sparsity": sparsity, "seed": seed} | block_at)
             fitting = _fit(spec, values, region)
         except (IndexError, ValueError) as error:
             error.add_note(f"while writing {node}/{array}, sparsity {sparsity}, seed {seed}")

@@ -73,13 +73,16 @@ EXPLANATIONS = (
 )
 """Of `/<experiment>/<task>`, for every image and group."""
 
+_MAP = "saliency map as its method gives it"
+_POSITIONS = ("group", "cam_row", "cam_column")
+
 MAPS = {
-    "native": (
-        Variable("cam", (*ITEM, "cam_row", "cam_column"), "saliency map as its method gives it"),
-    ),
+    "native": (Variable("cam", (*CELL, "image", *_POSITIONS), _MAP),),
+    "subset": (Variable("cam", (*CELL, "map_image", *_POSITIONS), _MAP),),
+    "half": (Variable("cam_half", (*CELL, "image", *_POSITIONS), f"{_MAP} / cam_max", "float16"),),
     "scores": (),
 }
-"""Of `/<experiment>/<task>`, by the setting `maps`; neither resized nor scaled."""
+"""Of `/<experiment>/<task>`, by the setting `maps`; not resized."""
 
 PERFORMANCES = (
     Variable("performance", (*CELL, "metric"), "metric over the whole test split", units=None),

@@ -47,6 +47,34 @@ def is_chunk(array: Array, name: str) -> bool:
 
 def array_document(array: Array) -> dict[str, Any]:
     """The array's `zarr.json`; every chunk has a checksum, so corruption never reads as numbers."""
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": list(array.shape),
+        "data_type": array.dtype,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(array.chunks)}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
+        "fill_value": "NaN" if array.fill != array.fill else array.fill,
+        "codecs": _codecs(array) if array.parts is None else [_sharding(array, array.parts)],
+        "attributes": dict(array.attributes),
+        "dimension_names": list(array.axes),
+        "storage_transformers": [],
+    }
+
+
+def _sharding(array: Array, parts: tuple[int, ...]) -> dict[str, Any]:
+    """A chunk file of many parts, each of which is read alone."""
+    index = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
+    configuration = {
+        "chunk_shape": list(parts),
+        "codecs": _codecs(array),
+        "index_codecs": index,
+        "index_location": "end",
+    }
+    return {"name": "sharding_indexed", "configuration": configuration}
+
+
+def _codecs(array: Array) -> list[dict[str, Any]]:
     is_text = array.dtype == "string"
     blosc = {
         "typesize": WIDTHS[array.dtype],
@@ -60,19 +88,7 @@ def array_document(array: Array) -> dict[str, Any]:
         if is_text
         else {"name": "bytes", "configuration": {"endian": "little"}}
     )
-    return {
-        "zarr_format": 3,
-        "node_type": "array",
-        "shape": list(array.shape),
-        "data_type": array.dtype,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(array.chunks)}},
-        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
-        "fill_value": "NaN" if array.fill != array.fill else array.fill,
-        "codecs": [serialiser, {"name": "blosc", "configuration": blosc}, {"name": "crc32c"}],
-        "attributes": dict(array.attributes),
-        "dimension_names": list(array.axes),
-        "storage_transformers": [],
-    }
+    return [serialiser, {"name": "blosc", "configuration": blosc}, {"name": "crc32c"}]
 
 
 def documents(schema: Mapping[str, Node]) -> dict[str, dict[str, Any]]:

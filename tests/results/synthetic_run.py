@@ -149,6 +149,7 @@ def _layout(pruning: str, sparsities: tuple[float, ...]) -> ExperimentLayout:
         tasks=TASKS,
         layers=("encoder.0", "encoder.1"),
         maps="native",
+        map_images=6,
         previews=2,
         inputs="5" * 64,
         settings=settings,

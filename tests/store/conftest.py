@@ -51,6 +51,7 @@ def layout() -> ExperimentLayout:
         },
         layers=("conv1", "conv2"),
         maps="native",
+        map_images=7,
         previews=2,
         inputs="5e" * 32,
         settings={"name": "segnet", "sparsities": [0.0, 0.5], "seeds": [0, 1], "width": 0.25},

@@ -39,6 +39,7 @@ LAYOUT = ExperimentLayout(
     tasks={"depth": TaskLayout(("near", "far"), ("abs_error",), ("abs_error",), {})},
     layers=("conv",),
     maps="scores",
+    map_images=0,
     previews=1,
     inputs="5e" * 32,
     settings={},
