@@ -96,14 +96,22 @@ def removes_superpixels(items: xr.Dataset) -> bool:
     return items.attrs.get(MEASURE, "irof") in _IROF
 
 
-def mean_curve(items: xr.Dataset, *, points: int = 51) -> xr.DataArray:
-    """Mean curve over all items with status 1 (of every seed, image, group), on one common axis.
+def curves(items: xr.Dataset, *, points: int = 51) -> xr.DataArray:
+    """Each item's curve on one common axis, `removed`; NaN where it has none.
 
-    Images differ in their number of superpixels L; each curve is read, linearly between steps,
-    at equal shares of L.
+    Images differ in their number of superpixels L, so curves cannot be compared step by step; each
+    is read, linearly between its steps, at equal shares of L.
 
     Args:
         points: Length of the axis `removed`, the share of the L steps, 0 to 1.
+
+    Example:
+        >>> items = xr.Dataset(
+        ...     {"irof": (("image", "step"), [[1.0, 0.5, 0.0]]), "status": ("image", [1])},
+        ...     coords={"n_segments": ("image", [2])},
+        ... )
+        >>> curves(items, points=5).values.tolist()
+        [[1.0, 0.75, 0.5, 0.25, 0.0]]
     """
     curve, segments, ok = _curves(items)
     removed = xr.DataArray(np.linspace(0, 1, points), dims="removed")
@@ -112,8 +120,13 @@ def mean_curve(items: xr.Dataset, *, points: int = 51) -> xr.DataArray:
     after = np.ceil(position).astype(int)
     start, end = curve.isel(step=before), curve.isel(step=after)
     shares = start + (position - before) * (end - start)
-    averaged = [axis for axis in ("seed", "image", "group") if axis in shares.dims]
-    return shares.where(ok).mean(averaged).assign_coords(removed=removed).rename("irof")
+    return shares.where(ok).assign_coords(removed=removed).rename("irof")
+
+
+def mean_curve(items: xr.Dataset, *, points: int = 51) -> xr.DataArray:
+    """Mean of `curves` over all items with status 1, of every seed, image and group."""
+    shares = curves(items, points=points)
+    return shares.mean([axis for axis in ("seed", "image", "group") if axis in shares.dims])
 
 
 def _in_tree(area: Callable[[xr.Dataset], xr.DataArray], tree: xr.DataTree) -> xr.DataTree:

@@ -34,7 +34,7 @@ def open_run(path: str | Path, *, live: bool = False) -> xr.DataTree:
     """
     if live:
         run, plan = _find_plan(path)
-        stored = _open(LiveStore(run, Workspace(run.root.parent), plan))
+        stored = _open(LiveStore(run, Workspace(run.root.parent), plan.layouts))
         return _complete(stored, name=run.name)
     store = find_store(path)
     return _complete(_open(store), name=_run_name(store))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -58,18 +58,19 @@ def commit_inputs(
         return
     for file, (sha256, size) in record.files.items():
         check_file(source / file, sha256=sha256, size=size)
-    staging = create_folder(aside / name)
-    copy_inputs(source, Staging(staging, schema), node=f"{experiment}/inputs", layout=layout)
-    copy = make_record(staging, shard=name, identity=layout.inputs, versions=record.versions)
-    commit(staging, run.committed / name, copy, merged=merged)
+    folder = create_folder(aside / name)
+    staging = Staging(folder, schema)
+    for array, values in read_inputs(source, layout):
+        staging.write(f"{experiment}/inputs", array, values, sparsity=0, seed=0)
+    copy = make_record(folder, shard=name, identity=layout.inputs, versions=record.versions)
+    commit(folder, run.committed / name, copy, merged=merged)
 
 
-def copy_inputs(source: Path, staging: Staging, *, node: str, layout: ExperimentLayout) -> None:
-    """Write what a layout shows of finished superpixels.
+def read_inputs(source: Path, layout: ExperimentLayout) -> Iterator[tuple[str, np.ndarray]]:
+    """The arrays of an experiment's `inputs`, by name, from finished superpixels.
 
     Args:
         source: As `commit_inputs` says.
-        node: Path of the experiment's `inputs`.
 
     Raises:
         CorruptionError: They lack one of the layout's images.
@@ -77,11 +78,11 @@ def copy_inputs(source: Path, staging: Staging, *, node: str, layout: Experiment
     places = {image: place for place, image in enumerate(read_json(source / "images.json"))}
     missing = [image for image in layout.images if image not in places]
     if missing:
-        raise CorruptionError(f"{source} lacks the images {', '.join(missing)} that {node} shows")
+        raise CorruptionError(f"{source} lacks the images {', '.join(missing)} that a run shows")
     chosen = [places[image] for image in layout.images]
-    for array in ("segments", "n_segments"):
-        values = np.load(source / f"{array}.npy", mmap_mode="r", allow_pickle=False)
-        staging.write(node, array, values[chosen], sparsity=0, seed=0)
+    for name in ("segments", "n_segments"):
+        values = np.load(source / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        yield name, values[chosen]
     if layout.previews:
         values = np.load(source / "preview.npy", mmap_mode="r", allow_pickle=False)
-        staging.write(node, "preview", values[chosen[: layout.previews]], sparsity=0, seed=0)
+        yield "preview", values[chosen[: layout.previews]]

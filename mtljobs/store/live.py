@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from zarr.abc.store import Store
 from zarr.storage import LocalStore
 
+from mtljobs.contracts import ExperimentLayout
 from mtljobs.ledger.files import to_json
 from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.ledger.records import RECORD, read_record
-from mtljobs.plan.frozen import Plan
-from mtljobs.store.inputs import copy_inputs
+from mtljobs.store.inputs import read_inputs
 from mtljobs.store.schema import Node, build_schema
-from mtljobs.store.staging import Staging
-from mtljobs.store.zarr_format import documents, encode_labels
+from mtljobs.store.zarr_format import documents, encode, encode_labels
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
@@ -31,21 +29,21 @@ class LiveStore(Store):
     as a merge may have moved it meanwhile, from the store. Commits that come later are not seen.
 
     Args:
-        plan: The run's newest.
+        layouts: Of the run's newest plan.
     """
 
     supports_writes = False
     supports_deletes = False
     supports_listing = False
 
-    def __init__(self, run: RunFolder, workspace: Workspace, plan: Plan) -> None:
+    def __init__(
+        self, run: RunFolder, workspace: Workspace, layouts: Mapping[str, ExperimentLayout]
+    ) -> None:
         super().__init__(read_only=True)
-        schema = build_schema(plan.layouts)
-        self._described = _describe(schema)
+        schema = build_schema(layouts)
+        self._made = _describe(schema) | dict(_read_inputs(workspace, layouts, schema))
         self._merged = LocalStore(run.store, read_only=True)
         self._commits = dict(_find_commits(run))
-        self._copies = TemporaryDirectory(prefix="mtljobs-live-")  # goes with this object
-        self._commits |= _copy_inputs(workspace, plan, schema, folder=Path(self._copies.name))
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -56,12 +54,14 @@ class LiveStore(Store):
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
         """The bytes of a key, or a part of them; None where there are none."""
-        if key in self._described:
-            return prototype.buffer.from_bytes(self._described[key])
+        if key in self._made:
+            return prototype.buffer.from_bytes(self._made[key])
         for store in (self._commits.get(key), self._merged):
-            found = store and await store.get(key, prototype, byte_range)
-            if found:
-                return found
+            # A commit's folder is gone after its merge, and there may be no store before the first.
+            with suppress(FileNotFoundError):
+                found = store and await store.get(key, prototype, byte_range)
+                if found:
+                    return found
         return None
 
     async def get_partial_values(
@@ -72,7 +72,9 @@ class LiveStore(Store):
 
     async def exists(self, key: str) -> bool:
         """Whether there are bytes of a key."""
-        return key in self._described or key in self._commits or await self._merged.exists(key)
+        with suppress(FileNotFoundError):
+            return key in self._made or key in self._commits or await self._merged.exists(key)
+        return False
 
     async def set(self, key: str, value: Buffer) -> None:
         """Refuses."""
@@ -84,19 +86,19 @@ class LiveStore(Store):
 
     async def list(self) -> AsyncIterator[str]:
         """Paths of the metadata, which the root's repeats."""
-        for key in self._described:
+        for key in self._made:
             yield key
 
     async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
         """The same below a prefix."""
-        for key in self._described:
+        for key in self._made:
             if key.startswith(prefix):
                 yield key
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         """Names right below a prefix, of the same."""
         below = f"{prefix.rstrip('/')}/" if prefix else ""
-        names = (key[len(below) :] for key in self._described if key.startswith(below))
+        names = (key[len(below) :] for key in self._made if key.startswith(below))
         for name in dict.fromkeys(name.split("/")[0] for name in names):
             yield name
 
@@ -123,15 +125,15 @@ def _find_commits(run: RunFolder) -> Iterator[tuple[str, LocalStore]]:
         yield from ((name, folder) for name in record.files)
 
 
-def _copy_inputs(
-    workspace: Workspace, plan: Plan, schema: Mapping[str, Node], *, folder: Path
-) -> dict[str, LocalStore]:
-    """Superpixels of experiments, which a merge copies into the store, copied into a folder."""
-    copies = LocalStore(folder, read_only=True)
-    for experiment, layout in plan.layouts.items():
+def _read_inputs(
+    workspace: Workspace, layouts: Mapping[str, ExperimentLayout], schema: Mapping[str, Node]
+) -> Iterator[tuple[str, bytes]]:
+    """Chunks of finished superpixels by key, which a merge copies into the store."""
+    for experiment, layout in layouts.items():
         source = workspace.inputs / layout.inputs
-        if (source / RECORD).is_file():
-            node = f"{experiment}/inputs"
-            copy_inputs(source, Staging(folder, schema), node=node, layout=layout)
-    chunks = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): copies for path in chunks}
+        node = schema[f"{experiment}/inputs"]
+        for name, values in read_inputs(source, layout) if (source / RECORD).is_file() else ():
+            array = node.arrays[name]
+            region = tuple(slice(0, length) for length in array.shape)
+            for chunk, content in encode(array, region, values).items():
+                yield f"{node.path}/{name}/{chunk}", content

@@ -44,6 +44,8 @@ CONSTANT = {"miou": 0.07, "pixel_accuracy": 0.31, "abs_error": 0.84, "rel_error"
 SIZE = (64, 64)
 CAM_SIZE = (16, 16)
 SEGMENTS_MAX = 32
+PEAK = 2.5
+"""Maximum of every map."""
 SUPERPIXEL_GRIDS = ((4, 4), (4, 5), (5, 5), (4, 6), (5, 6), (3, 4))
 """Superpixels of image i: this many rows and columns of rectangles."""
 
@@ -224,14 +226,21 @@ def _task_arrays(
         "irof": np.where(ok, _curves(layout, items, generator), np.nan),
         "segment_score": np.where(ok & exists, scores, np.nan),
         "order": np.where(ok & exists, segment, 65535).astype("uint16"),
-        "cam_max": np.where(ok[..., 0], 1.0, np.nan),
+        "cam_max": np.where(ok[..., 0], PEAK, np.nan),
         "status": status,
-        "cam": np.where(ok[..., None], _blobs(items, generator), np.nan),
+        **_maps(layout, np.where(ok[..., None], PEAK * _blobs(items, generator), np.nan)),
         "performance": performance,
         "performance_image": np.repeat(performance[:, :, None], len(layout.images), axis=2),
         "performance_constant": constant,
         **({"confusion": np.ones((*cells, len(groups), len(groups)))} if "miou" in metrics else {}),
     }
+
+
+def _maps(layout: ExperimentLayout, cams: np.ndarray) -> dict[str, np.ndarray]:
+    """Maps as the layout keeps them."""
+    kept = {"native": {"cam": cams}, "subset": {"cam": cams[:, :, : layout.map_images]},
+            "half": {"cam_half": cams / PEAK}, "scores": {}}  # fmt: skip
+    return kept[layout.maps]
 
 
 def _superpixels() -> np.ndarray:

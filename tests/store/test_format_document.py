@@ -12,6 +12,7 @@ import pytest
 
 from mtljobs.contracts import STATUS, ExperimentLayout
 from mtljobs.store.schema import SCHEMA_VERSION, Array, Node, build_schema
+from mtljobs.store.variables import MAPS
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/format.md"
 
@@ -33,6 +34,13 @@ def described(node: str) -> dict[str, tuple[tuple[str, ...], str, str]]:
     }
 
 
+def maps(kind: str) -> Iterator[tuple[str, tuple[tuple[str, ...], str, str]]]:
+    """The array of maps that the document says a value of `maps` stands for, if any."""
+    for said, name, axes, dtype, fill, _ in tables("Maps of `/<experiment>/<task>`"):
+        if said == kind and name:
+            yield name.strip("`"), (tuple(axes.split(", ")), dtype, fill)
+
+
 def built(node: Node) -> dict[str, tuple[tuple[str, ...], str, str]]:
     """The same as the schema says."""
     return {
@@ -49,15 +57,17 @@ def is_nan(array: Array) -> bool:
 def test_arrays_are_those_of_the_schema(layout: ExperimentLayout) -> None:
     schema = build_schema({"study": layout})
     assert described("") == built(schema["study"])
-    assert described("/<task>") == built(schema["study/segmentation"])
-    of_all_tasks = {name: found for name, found in described("/<task>").items()
+    described_arrays = described("/<task>") | dict(maps("native"))
+    assert described_arrays == built(schema["study/segmentation"])
+    of_all_tasks = {name: found for name, found in described_arrays.items()
                     if name != "confusion"}  # fmt: skip
     assert of_all_tasks == built(schema["study/depth"])
     assert described("/inputs") == built(schema["study/inputs"])
 
 
 def test_dimensions_are_those_of_the_schema(layout: ExperimentLayout) -> None:
-    nodes = build_schema({"study": layout}).values()
+    subset = dataclasses.replace(layout, maps="subset", map_images=2)
+    nodes = [node for kept in (layout, subset) for node in build_schema({"study": kept}).values()]
     arrays = [array for node in nodes for array in node.arrays.values()]
     rows = {axis.strip("`"): labels for axes, labels, _ in tables("Dimensions")
             for axis in axes.split(", ")}  # fmt: skip
@@ -76,19 +86,18 @@ def test_version_is_the_one_that_is_written() -> None:
     assert f"this page is version **{SCHEMA_VERSION}**" in DOCUMENT.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("change", [{"maps": "scores"}, {"previews": 0}])
-def test_arrays_that_may_be_absent_are_said_to_be(layout: ExperimentLayout, change: dict) -> None:
-    whole = build_schema({"study": layout})
-    less = build_schema({"study": dataclasses.replace(layout, **change)})
-    absent = {
-        name
-        for path, node in whole.items()
-        for name in built(node).keys() - built(less[path]).keys()
+@pytest.mark.parametrize("kind", MAPS)
+def test_maps_are_those_of_the_schema(layout: ExperimentLayout, kind: str) -> None:
+    kept = dataclasses.replace(layout, maps=kind, map_images=2)
+    arrays = built(build_schema({"study": kept})["study/depth"])
+    assert {name: arrays[name] for name in arrays if name.startswith("cam_") or name == "cam"} == {
+        "cam_max": described("/<task>")["cam_max"],
+        **dict(maps(kind)),
     }
-    (name,) = absent
-    rows = [
-        *tables("Arrays of `/<experiment>/<task>`"),
-        *tables("Arrays of `/<experiment>/inputs`"),
-    ]
-    (row,) = [row for row in rows if row[0] == f"`{name}`"]
-    assert "only where" in row[-1] or "absent where" in row[-1]
+
+
+def test_previews_that_may_be_absent_are_said_to_be(layout: ExperimentLayout) -> None:
+    without = build_schema({"study": dataclasses.replace(layout, previews=0)})
+    assert "preview" not in built(without["study/inputs"])
+    (row,) = [row for row in tables("Arrays of `/<experiment>/inputs`") if row[0] == "`preview`"]
+    assert "absent where" in row[-1]

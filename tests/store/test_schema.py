@@ -132,3 +132,19 @@ def test_a_chunk_beyond_the_compressors_limit_is_refused_when_planned(
     layout = dataclasses.replace(layout, block=200, cam_size=(1024, 2048))
     with pytest.raises(GridError, match=r"cam would have 4.7 GiB.*explain\.block"):
         build_schema({"segnet": layout})
+
+
+@pytest.mark.parametrize(
+    ("cam_size", "parts"),
+    [
+        ((2, 3), None),  # 3 images x 2 groups x 2 x 3 positions: 144 bytes in all
+        ((288, 384), (1, 1, 1, 2, 288, 384)),  # 442 kB a map, and 885 kB the two of an image
+        ((512, 512), (1, 1, 1, 1, 512, 512)),
+    ],
+)
+def test_maps_are_compressed_in_parts_of_a_mebibyte(
+    layout: ExperimentLayout, cam_size: tuple[int, int], parts: tuple[int, ...] | None
+) -> None:
+    found = build_schema({"segnet": dataclasses.replace(layout, cam_size=cam_size)})
+    assert found["segnet/depth"].arrays["cam"].parts == parts
+    assert found["segnet/depth"].arrays["irof"].parts is None

@@ -51,6 +51,33 @@ def test_a_ragged_last_block_is_one_chunk_and_reads_back(tmp_path: Path) -> None
     np.testing.assert_array_equal(found[6:], values)
 
 
+def test_maps_of_a_chunk_are_read_one_by_one(tmp_path: Path) -> None:
+    maps = Array(
+        "cam", ("image", "group", "cam_row", "cam_column"), (5, 2, 3, 4), (3, 2, 3, 4),
+        "float32", math.nan, {}, parts=(1, 1, 3, 4),
+    )  # fmt: skip
+    values = np.random.default_rng(0).random(maps.shape, dtype=np.float32)
+    everywhere = tuple(slice(0, length) for length in maps.shape)
+    folder = write(tmp_path / "cam", maps, encode(maps, everywhere, values))
+    np.testing.assert_array_equal(read_array(folder), values)
+    chunk = folder / "c.0.0.0.0"
+    # Without the bytes of the first map the others are still there.
+    content = bytearray(chunk.read_bytes())
+    content[:8] = bytes(8)
+    chunk.write_bytes(content)
+    opened = zarr.open_array(folder, mode="r")
+    broken = [place for place in np.ndindex(3, 2) if not reads(opened, place)]
+    assert len(broken) == 1
+
+
+def reads(opened: zarr.Array, place: tuple[int, int]) -> bool:
+    try:
+        opened[place]
+    except ValueError:
+        return False
+    return True
+
+
 def test_a_block_of_nothing_but_nan_is_stored_all_the_same() -> None:
     nothing = np.full((3, 4), np.nan, dtype=np.float32)
     assert list(encode(CURVES, (slice(0, 3), slice(0, 4)), nothing)) == ["c.0.0"]
