@@ -62,6 +62,24 @@ class TestBlocks:
             range(len(sizes))
         )
 
+    @pytest.mark.parametrize(
+        "kept_maps",
+        [
+            ({}, [("native", 3), ("native", 3), ("native", 1)]),
+            ({"maps": "half"}, [("half", 3), ("half", 3), ("half", 1)]),
+            ({"maps": "scores"}, [("scores", 0)] * 3),
+            ({"maps": "subset", "map_images": 4}, [("subset", 3), ("subset", 1), ("scores", 0)]),
+        ],
+    )
+    def test_a_block_keeps_the_maps_of_its_images_that_are_wanted(
+        self, planned, of_stage, table, kept_maps
+    ):
+        change, kept = kept_maps
+        explain = {"images": 7, "block": 3, **change}
+        table["experiment"][0] |= {"explain": explain, "sparsities": [0.0]}
+        specs = [shard.spec for shard in of_stage(planned(table), "explain")]
+        assert [(spec["maps"], spec["map_images"]) for spec in specs] == kept
+
     def test_evaluation_shows_every_explained_image(self, plan, of_stage):
         for shard in of_stage(plan, "evaluate"):
             assert shard.spec["images"] == list(plan.layouts["study"].images)
