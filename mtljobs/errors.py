@@ -93,6 +93,21 @@ def full_disk_advice(error: BaseException) -> str | None:
     )
 
 
+def misplaced_advice(error: OSError) -> str | None:
+    """What to do where a path cannot be used as it lies; None where that is not the error."""
+    if isinstance(error, (NotADirectoryError, IsADirectoryError)):
+        return (
+            f"{error.strerror}: {error.filename}. A file lies where a folder belongs, or a folder "
+            "in the place of a file: move it away and give the command again."
+        )
+    if isinstance(error, PermissionError):
+        return (
+            f"{error.strerror}: {error.filename}. You may not use it as it is: ask its owner, or "
+            "choose another workspace; for a project's shared folder a profile sets `umask`."
+        )
+    return None
+
+
 def nearest(word: str, valid: Iterable[str]) -> str:
     """A clause for a message that names what a misspelt word may have meant.
 

@@ -31,7 +31,7 @@ from mtljobs.cli.options import (
     SlotsOption,
     WorkspaceOption,
 )
-from mtljobs.errors import MtljobsError, full_disk_advice
+from mtljobs.errors import MtljobsError, full_disk_advice, misplaced_advice
 
 INCOMPLETE = 3
 
@@ -67,7 +67,7 @@ def main() -> None:
         errors.print("\n".join([str(error), *getattr(error, "__notes__", [])]), style="red")
         sys.exit(error.exit_code)
     except OSError as error:
-        advice = full_disk_advice(error)
+        advice = full_disk_advice(error) or misplaced_advice(error)
         if advice is None:
             raise
         errors.print(advice, style="red")
