@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from mtljobs import __version__
+from mtljobs.cli.cleaning import clean
 from mtljobs.cli.comparing import compare_engines
 from mtljobs.cli.console import make_console, print_json
 from mtljobs.cli.data import data_app
@@ -348,5 +349,6 @@ def report(run: RunArgument = None, workspace: WorkspaceOption = None) -> None:
 
 
 app.command()(compare_engines)
+app.command()(clean)
 app.command()(init)
 app.command()(doctor)

@@ -49,3 +49,16 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def in_bytes(count: int) -> str:
+    """Bytes in decimal units, as quotas count them.
+
+    Example:
+        >>> in_bytes(32_768), in_bytes(25_300_000), in_bytes(4_100_000_000_000)
+        ('0.0328 MB', '25.3 MB', '4.1 TB')
+    """
+    unit, size = next(
+        (pair for pair in (("TB", 1e12), ("GB", 1e9)) if count >= pair[1]), ("MB", 1e6)
+    )
+    return f"{count / size:.3g} {unit}"

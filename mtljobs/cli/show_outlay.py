@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mtljobs.cli.console import duration, make_table
+from mtljobs.cli.console import duration, in_bytes, make_table
 from mtljobs.cluster.expected_time import Expected
 from mtljobs.cluster.footprint import Footprint
 from mtljobs.cluster.outlay import Outlay
@@ -134,13 +134,14 @@ def _disk_words(disk: Footprint) -> str:
     networks = (
         "networks of unknown size"
         if disk.networks_bytes is None
-        else f"networks {_size(disk.networks_bytes)}"
+        else f"networks {in_bytes(disk.networks_bytes)}"
     )
     size = disk.checkpoint_bytes
-    checkpoint = "" if size is None else f" and {_size(size)} each in training"
+    checkpoint = "" if size is None else f" and {in_bytes(size)} each in training"
+    store, superpixels = in_bytes(disk.store_bytes), in_bytes(disk.inputs_bytes)
     return (
-        f"store up to {_size(disk.store_bytes)}, superpixels up to {_size(disk.inputs_bytes)}, "
-        f"{networks}{checkpoint}; {disk.files:,} files"
+        f"store up to {store}, superpixels up to {superpixels}, {networks}{checkpoint}; "
+        f"{disk.files:,} files"
     )
 
 
@@ -148,17 +149,4 @@ def _free_words(disk: Footprint) -> str:
     files = "any number of" if disk.free_files is None else f"{disk.free_files:,}"
     quota = f"; quota: {disk.quota}" if disk.quota else ""
     warning = "" if disk.fits else "; THIS IS TOO LITTLE"
-    return f"{_size(disk.free_bytes)} and {files} files{quota}{warning}"
-
-
-def _size(count: int) -> str:
-    """Bytes in decimal units, as quotas count them.
-
-    Example:
-        >>> _size(32_768), _size(25_300_000), _size(4_100_000_000_000)
-        ('0.0328 MB', '25.3 MB', '4.1 TB')
-    """
-    unit, size = next(
-        (pair for pair in (("TB", 1e12), ("GB", 1e9)) if count >= pair[1]), ("MB", 1e6)
-    )
-    return f"{count / size:.3g} {unit}"
+    return f"{in_bytes(disk.free_bytes)} and {files} files{quota}{warning}"

@@ -1,0 +1,158 @@
+"""What takes room in a run and in what runs share, and removing what nobody uses of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtljobs.cluster.runs import run_workspace
+from mtljobs.ledger import attempts, claims
+from mtljobs.ledger.files import remove_tree
+from mtljobs.ledger.paths import RunFolder, Workspace, claim_folder
+from mtljobs.plan.frozen import read_newest
+
+KINDS = {
+    "staging": ("leftovers of killed attempts", "nothing is lost"),
+    "checkpoints": ("unfinished shards nobody works on", "they begin again"),
+    "logs": ("what ended attempts printed", "cannot be made again"),
+    "events": ("TensorBoard's curves of trainings", "cannot be made again"),
+    "quarantine": ("results that were not what their records say", "cannot be made again"),
+    "networks": ("finished networks that no run here plans", "would be trained again"),
+}
+"""Kind of files -> what they are, and what it means to remove them."""
+
+KEPT = {
+    "store": ("the run's results", "never removed here"),
+    "maps": ("saliency maps in the store", "never removed here"),
+}
+"""The same of what is shown and stays."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """What one kind of files takes.
+
+    Attributes:
+        kind: Of `KINDS` or `KEPT`.
+        files: Files and folders, which quotas count alike.
+        size: In bytes.
+    """
+
+    kind: str
+    files: int
+    size: int
+
+
+def measure(run: RunFolder, kind: str) -> Room:
+    """What a kind takes, of what nobody uses.
+
+    Args:
+        kind: Of `KINDS` or `KEPT`.
+
+    Raises:
+        CorruptionError: Some run's plan cannot be read, so nobody knows whose networks are whose.
+    """
+    return _count(kind, _FINDERS[kind](run))
+
+
+def remove(run: RunFolder, kind: str) -> Room:
+    """Remove the files of a kind that nobody uses; what went.
+
+    What somebody begins to use meanwhile stays. Safe to kill and to repeat.
+
+    Args:
+        kind: Of `KINDS`.
+
+    Raises:
+        CorruptionError: As `measure`.
+    """
+    gone = Room(kind, 0, 0)
+    for path in _FINDERS[kind](run):
+        one = _count(kind, [path])
+        if path.is_dir():
+            remove_tree(path)
+        else:
+            path.unlink(missing_ok=True)
+        gone = Room(kind, gone.files + one.files, gone.size + one.size)
+    return gone
+
+
+def _find_staging(run: RunFolder) -> Iterator[Path]:
+    workspace = run_workspace(run)
+    yield from _idle(run.staging, lambda name: _runs(run, name.rpartition(".")[0]))
+    yield from _idle(workspace.staging, lambda name: _held(workspace, name.rpartition(".")[0]))
+
+
+def _find_checkpoints(run: RunFolder) -> Iterator[Path]:
+    workspace = run_workspace(run)
+    yield from _idle(run.work, lambda name: _runs(run, name))
+    yield from _idle(workspace.work, lambda name: _held(workspace, name))
+
+
+def _find_logs(run: RunFolder) -> Iterator[Path]:
+    for path in _idle(run.logs, lambda name: _runs(run, name.rsplit(".", 2)[0])):
+        if path != run.sweeps:
+            yield path
+
+
+def _find_events(run: RunFolder) -> Iterator[Path]:
+    yield from _idle(run.tensorboard, lambda name: _runs(run, name))
+
+
+def _find_quarantine(run: RunFolder) -> Iterator[Path]:
+    yield from _idle(run.quarantine, lambda _: False)
+
+
+def _find_networks(run: RunFolder) -> Iterator[Path]:
+    workspace = run_workspace(run)
+    # Listed before the plans are read: a network is planned before it is there.
+    finished = _list(workspace.networks)
+    plans = (read_newest(workspace.run(name)) for name in workspace.run_names())
+    planned = {shard.identity for plan in plans if plan is not None for shard in plan.shards}
+    for path in finished:
+        if path.name not in planned and not _held(workspace, path.name):
+            yield path
+
+
+def _find_store(run: RunFolder) -> Iterator[Path]:
+    yield run.store
+
+
+def _find_maps(run: RunFolder) -> Iterator[Path]:
+    yield from (path for path in run.store.glob("*/*/cam*") if path.name in {"cam", "cam_half"})
+
+
+_FINDERS: dict[str, Callable[[RunFolder], Iterator[Path]]] = {
+    "staging": _find_staging,
+    "checkpoints": _find_checkpoints,
+    "logs": _find_logs,
+    "events": _find_events,
+    "quarantine": _find_quarantine,
+    "networks": _find_networks,
+    "store": _find_store,
+    "maps": _find_maps,
+}
+
+
+def _idle(folder: Path, in_use: Callable[[str], bool]) -> Iterator[Path]:
+    """What lies in a folder and is not used at the moment when it is looked at."""
+    return (path for path in _list(folder) if not in_use(path.name))
+
+
+def _runs(run: RunFolder, shard: str) -> bool:
+    return attempts.is_running(run.attempts, shard)
+
+
+def _held(workspace: Workspace, identity: str) -> bool:
+    return claims.is_held(claim_folder(workspace, identity))
+
+
+def _list(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _count(kind: str, paths: Iterable[Path]) -> Room:
+    everything = [inner for path in paths if path.exists() for inner in (path, *path.rglob("*"))]
+    sizes = [path.lstat().st_size for path in everything if path.is_file()]
+    return Room(kind, len(everything), sum(sizes))

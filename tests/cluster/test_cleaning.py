@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mtljobs.cluster.cleaning import KINDS, measure, remove
+from mtljobs.cluster.submission import freeze
+from mtljobs.ledger import attempts, claims
+from mtljobs.ledger.paths import RunFolder, Workspace, claim_folder, create_folder
+from mtljobs.plan.frozen import read_newest
+
+GRID = """
+[[experiment]]
+name = "study"
+data = { name = "rooms", size = [32, 32], train = 16, test = 8 }
+model = { name = "segnet_mtan", width = 0.0625 }
+tasks = [{ name = "depth" }]
+training = { iterations = 12, batch = 4 }
+pruning = { name = "netslim" }
+sparsities = [0.0]
+seeds = [0]
+explain = { images = 4 }
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    """A planned run with one file of every kind, of a shard that ended and one that runs."""
+    from mtljobs.cluster.proposal import propose
+
+    grid = tmp_path / "study.toml"
+    grid.write_text(GRID)
+    workspace = Workspace(tmp_path / "runs")
+    proposal = propose(str(grid), workspace=workspace, run_name=None)
+    freeze(proposal)
+    run = proposal.run
+    ended = attempts.begin(run.attempts, "explain-ended", device="cpu")
+    ended.end("failed", "")
+    attempts.begin(run.attempts, "explain-live", device="cpu")
+    for shard in ("explain-ended", "explain-live"):
+        put(run.staging / f"{shard}.1" / "chunk")
+        put(run.work / shard / "00000.bin")
+        put(run.logs / f"{shard}.1.log")
+        put(run.tensorboard / shard / "events")
+    put(run.sweeps)
+    put(run.quarantine / "explain-ended.1" / "chunk")
+    return run
+
+
+def put(path: Path) -> Path:
+    create_folder(path.parent)
+    path.write_bytes(bytes(10))
+    return path
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "gone"),
+    [
+        ("staging", "staging/explain-ended.1/chunk"),
+        ("checkpoints", "work/explain-ended/00000.bin"),
+        ("logs", "logs/explain-ended.1.log"),
+        ("events", "tensorboard/explain-ended/events"),
+        ("quarantine", "quarantine/explain-ended.1/chunk"),
+    ],
+)
+def test_what_nobody_uses_goes_and_nothing_else(run: RunFolder, kind: str, gone: str) -> None:
+    before = files(run.root)
+    found = measure(run, kind)
+    assert (found.size, remove(run, kind)) == (10, found)
+    assert before - files(run.root) == {gone}
+    assert measure(run, kind).files == remove(run, kind).files == 0
+
+
+def test_a_network_of_any_runs_plan_stays(run: RunFolder, tmp_path: Path) -> None:
+    workspace = Workspace(run.root.parent)
+    plan = read_newest(run)
+    planned = next(shard.identity for shard in plan.shards if shard.stage == "train")
+    for identity in (planned, "f" * 64, "e" * 64):
+        put(workspace.networks / identity / "weights.safetensors")
+    assert claims.acquire(claim_folder(workspace, "e" * 64)) is not None
+    remove(run, "networks")
+    assert sorted(path.name for path in workspace.networks.iterdir()) == sorted([planned, "e" * 64])
+
+
+def test_a_claimed_checkpoint_stays(run: RunFolder) -> None:
+    workspace = Workspace(run.root.parent)
+    for identity in ("a" * 64, "b" * 64):
+        put(workspace.work / identity / "checkpoint.bin")
+    assert claims.acquire(claim_folder(workspace, "a" * 64)) is not None
+    remove(run, "checkpoints")
+    assert [path.name for path in workspace.work.iterdir()] == ["a" * 64]
+
+
+def test_maps_are_counted_as_a_part_of_the_store(run: RunFolder) -> None:
+    put(run.store / "study" / "depth" / "cam" / "c.0")
+    put(run.store / "study" / "depth" / "cam_max" / "c.0")
+    assert (measure(run, "maps").size, measure(run, "store").size) == (10, 20)
+
+
+def test_an_empty_run_has_nothing_to_remove(tmp_path: Path) -> None:
+    young = RunFolder(tmp_path / "runs" / "young")
+    assert all(measure(young, kind).files == 0 for kind in KINDS)
