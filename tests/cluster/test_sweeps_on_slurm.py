@@ -84,7 +84,7 @@ def command(slurm, monkeypatch):
 
 
 def finish(process):
-    text, _ = process.communicate(timeout=240)
+    text, _ = process.communicate(timeout=600)
     return process.returncode, text
 
 
