@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
 
+from mtljobs.cluster.verification import Outcome
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.results.verification import Verification
 from mtljobs.store.findings import Finding
 
 
-def verification_values(found: Verification) -> dict[str, Any]:
-    """What was looked at and found, as JSON values."""
+def outcome_values(outcome: Outcome) -> dict[str, Any]:
+    """What was looked at, found and moved, as JSON values."""
+    found = outcome.verification
     return {
         "level": found.level,
         "checked": asdict(found.checked),
         "findings": [_values(finding) for finding in found.damage],
         "notes": [_values(finding) for finding in found.notes],
+        "moved": {what: str(place) for what, place in outcome.moved.items()},
     }
 
 
@@ -27,14 +29,17 @@ def _values(finding: Finding) -> dict[str, Any]:
     return asdict(finding) | {"path": str(finding.path)}
 
 
-def print_verification(console: Console, run: RunFolder, found: Verification) -> None:
-    """A paragraph for each finding, notes last, and how much was looked at."""
+def print_outcome(console: Console, run: RunFolder, outcome: Outcome) -> None:
+    """A paragraph for each finding, notes last, how much was looked at, and what to do."""
+    found = outcome.verification
     for finding in found.damage:
         _print(console, finding, style="red")
     for note in found.notes:
         _print(console, note, style="yellow")
     console.print(f"{run.name}: {_describe(found)}")
-    console.print(_conclude(found.damage))
+    for what, place in outcome.moved.items():
+        console.print(f"moved {what} to {place}")
+    console.print(_conclude(run, outcome))
 
 
 def _print(console: Console, finding: Finding, *, style: str) -> None:
@@ -57,7 +62,11 @@ def _describe(found: Verification) -> str:
     return ", ".join(parts)
 
 
-def _conclude(damage: Sequence[Finding]) -> str:
-    if not damage:
+def _conclude(run: RunFolder, outcome: Outcome) -> str:
+    count = len(outcome.verification.damage)
+    if not count:
         return "nothing is damaged"
-    return f"{len(damage)} findings: `mtljobs verify --requeue` makes room to compute them again"
+    mending = f"`mtljobs resume {run.name}` and then `mtljobs reduce {run.name}`"
+    if outcome.moved:
+        return f"{count} findings; {mending} make what was moved anew"
+    return f"{count} findings; after `mtljobs verify {run.name} --requeue`, {mending} mend them"
