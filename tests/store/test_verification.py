@@ -11,14 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from mtljobs.contracts import ExperimentLayout, Shard
+from mtljobs.contracts import ExperimentLayout
 from mtljobs.ledger.attempts import begin
 from mtljobs.ledger.commit import new_staging
 from mtljobs.ledger.paths import RunFolder, Workspace, create_folder
 from mtljobs.ledger.records import RECORD, make_record, write_record
-from mtljobs.plan.cells import reduction
 from mtljobs.plan.frozen import Plan, freeze_plan
-from mtljobs.plan.networks import shard_identity
 from mtljobs.store import zarr_files
 from mtljobs.store.findings import Checked, Finding
 from mtljobs.store.merge import MergeReport
@@ -31,87 +29,9 @@ Explain = Callable[..., str]
 Merge = Callable[[RunFolder, Layouts], MergeReport]
 Verify = Callable[..., list[Finding]]
 Tree = Callable[[Path], dict[str, bytes]]
+Flip = Callable[..., None]
 
 CHUNK = "segnet/depth/irof/c.0.0.1.0.0"
-TRAIN = {"stage": "train"}
-NETWORK = Shard(
-    "train-7e",
-    "train",
-    shard_identity({"stage": "train"}, {}),
-    True,
-    (),
-    {},
-    {"stage": "train"},
-    {},
-)
-
-
-def make_plan(layouts: Layouts, *, blocks: int = 2) -> Plan:
-    """A network, and so many blocks of its cell."""
-    shards = [NETWORK]
-    for block in range(blocks):
-        spec = {"stage": "explain", "block": block}
-        identity = shard_identity(spec, {})
-        name = f"explain-segnet-0-0-{block}-{identity[:12]}"
-        parents = (NETWORK.name,)
-        place = {"experiment": "segnet", "sparsity": 0, "seed": 0, "block": block}
-        shards.append(Shard(name, "explain", identity, False, parents, {}, spec, place))
-    return Plan(
-        grid="segnet",
-        cells=(),
-        layouts=layouts,
-        shards=(*shards, reduction(tuple(shards))),
-        resources={},
-        backend="zarr",
-    )
-
-
-@pytest.fixture
-def plan(layouts: Layouts, superpixels: Path, network: Path) -> Plan:
-    """Two blocks, whose superpixels and network are made."""
-    del superpixels, network
-    return make_plan(layouts)
-
-
-@pytest.fixture
-def network(workspace: Workspace) -> Path:
-    """What the network's shard committed."""
-    folder = create_folder(workspace.networks / NETWORK.identity)
-    (folder / "weights.safetensors").write_bytes(bytes(range(200)))
-    write_record(
-        folder,
-        make_record(folder, shard=NETWORK.name, identity=NETWORK.identity, versions={"torch": "2"}),
-    )
-    return folder
-
-
-@pytest.fixture
-def whole(run: RunFolder, plan: Plan, explain: Explain, merge: Merge) -> RunFolder:
-    """A run of two blocks, merged."""
-    freeze_plan(run, plan, previous=None)
-    for block, shard in enumerate(plan.shards[1:-1]):
-        explain(run, dict(plan.layouts), block=block, identity=shard.identity)
-    merge(run, dict(plan.layouts))
-    return run
-
-
-@pytest.fixture
-def verify(workspace: Workspace, plan: Plan) -> Verify:
-    def check(run: RunFolder, *, plan: Plan = plan, level: Level = "default") -> list[Finding]:
-        return list(
-            check_store(
-                run, workspace, plan, level=level, checked=Checked(), progress=lambda *_: None
-            )
-        )
-
-    return check
-
-
-def flip(path: Path, *, place: int | None = None, bit: int = 0) -> None:
-    """Change one bit of a file, by default in its middle."""
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2 if place is None else place] ^= 1 << bit
-    path.write_bytes(content)
 
 
 def kinds(findings: list[Finding]) -> list[tuple[str, str]]:
@@ -127,16 +47,16 @@ def test_a_whole_run_has_no_findings_and_everything_is_counted(
         whole, workspace, plan, level=level, checked=checked, progress=lambda *_: None
     )
     assert list(found) == []
-    # The network, two blocks of 12 chunks, and of the inputs three chunks along image, twice, and
-    # the previews' one.
-    assert checked.shards == 1 + 2 + 1
-    assert checked.files == 1 + 2 * 12 + 2 * 3 + 1
+    # The network, the superpixels, two blocks, and the copy of the superpixels: three chunks along
+    # image, twice, and the previews' one.
+    assert checked.shards == 1 + 1 + 2 + 1
+    assert checked.files == 1 + 4 + 2 * 12 + (2 * 3 + 1)
     assert (checked.bytes > 1000) == (level == "default")
     assert checked.not_done == 0
 
 
 def test_a_bit_that_changes_in_any_byte_of_a_chunk_is_found(
-    whole: RunFolder, verify: Verify
+    whole: RunFolder, verify: Verify, flip: Flip
 ) -> None:
     chunk = whole.store / CHUNK
     content = chunk.read_bytes()
@@ -157,36 +77,50 @@ def test_a_bit_that_changes_in_any_byte_of_a_chunk_is_found(
         ("store.zarr/segnet/depth/seed/c.0", "wrong metadata"),
         ("store.zarr/segnet/depth/group/c.0", "wrong metadata"),
         ("store.zarr/segnet/inputs/segments/c.1.0.0", "changed file"),
-        ("plans/0001.jsonl", "wrong plan"),
     ],
 )
 def test_a_bit_that_changes_in_another_file_of_the_run_is_found(
-    whole: RunFolder, verify: Verify, plan: Plan, file: str, kind: str
+    whole: RunFolder, verify: Verify, flip: Flip, file: str, kind: str
 ) -> None:
-    path = whole.root / file
-    if kind == "wrong plan":  # as it would be read
-        *shards, last = plan.shards
-        shards[1] = dataclasses.replace(shards[1], spec={"stage": "explain", "block": 5})
-        findings = verify(whole, plan=dataclasses.replace(plan, shards=(*shards, last)))
-    else:
-        flip(path)
-        findings = verify(whole)
-    assert [(finding.kind, finding.path) for finding in findings] == [(kind, path)]
-    assert "expected" in findings[0].detail
-    assert "found" in findings[0].detail
+    flip(whole.root / file)
+    (finding,) = verify(whole)
+    assert (finding.kind, finding.path) == (kind, whole.root / file)
+    assert "expected" in finding.detail
+    assert "found" in finding.detail
+
+
+def test_settings_that_are_not_those_of_their_identity_are_found(
+    whole: RunFolder, verify: Verify, plan: Plan
+) -> None:
+    *shards, last = plan.shards
+    shards[2] = dataclasses.replace(shards[2], spec={"stage": "explain", "block": "5"})
+    (finding,) = verify(whole, plan=dataclasses.replace(plan, shards=(*shards, last)))
+    assert (finding.kind, finding.path.name) == ("wrong plan", "0001.jsonl")
+    assert shards[2].name in finding.detail
+
+
+@pytest.mark.parametrize("name", ["segments.npy", RECORD])
+def test_a_bit_that_changes_in_the_superpixels_is_found(
+    whole: RunFolder, verify: Verify, superpixels: Path, flip: Flip, name: str
+) -> None:
+    flip(superpixels / name)
+    (finding,) = verify(whole)
+    assert (finding.path, finding.shard) == (superpixels / name, "segment-x")
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", RECORD])
 def test_a_bit_that_changes_in_a_network_is_found(
-    whole: RunFolder, verify: Verify, network: Path, name: str
+    whole: RunFolder, verify: Verify, network: Path, flip: Flip, name: str
 ) -> None:
     flip(network / name)
     (finding,) = verify(whole)
     assert finding.kind == ("broken record" if name == RECORD else "changed file")
-    assert (finding.path, finding.shard) == (network / name, NETWORK.name)
+    assert (finding.path, finding.shard) == (network / name, "train-x")
 
 
-def test_a_broken_record_leaves_chunks_that_nobody_lists(whole: RunFolder, verify: Verify) -> None:
+def test_a_broken_record_leaves_chunks_that_nobody_lists(
+    whole: RunFolder, verify: Verify, flip: Flip
+) -> None:
     record = sorted(whole.ledger.glob("explain-*"))[0]
     flip(record)
     broken, *unknown = verify(whole)
@@ -214,18 +148,18 @@ def test_missing_shortened_and_foreign_files_are_all_named_even_by_the_quick_loo
     }
 
 
-def test_a_quick_look_reads_no_results(whole: RunFolder, verify: Verify) -> None:
+def test_a_quick_look_reads_no_results(whole: RunFolder, verify: Verify, flip: Flip) -> None:
     flip(whole.store / CHUNK)
     assert verify(whole, level="quick") == []
     assert len(verify(whole)) == 1
 
 
 def test_a_network_that_is_gone_is_missed_by_what_was_made_from_it(
-    whole: RunFolder, verify: Verify, network: Path
+    whole: RunFolder, verify: Verify, network: Path, plan: Plan
 ) -> None:
     shutil.rmtree(network)
     (finding,) = verify(whole)
-    assert (finding.kind, finding.shard) == ("missing record", NETWORK.name)
+    assert (finding.kind, finding.shard) == ("missing record", plan.shards[1].name)
     assert "mtljobs resume demo" in finding.detail
     network.mkdir()
     (finding,) = verify(whole)
@@ -244,16 +178,17 @@ def test_a_record_that_was_copied_from_elsewhere_is_found(whole: RunFolder, veri
 
 
 def test_a_run_that_is_not_complete_and_not_merged_is_not_damaged(
-    run: RunFolder, plan: Plan, explain: Explain, verify: Verify, tree: Tree
+    run: RunFolder, plan: Plan, explain: Explain, verify: Verify, flip: Flip
 ) -> None:
     freeze_plan(run, plan, previous=None)
     assert verify(run) == []
-    name = explain(run, dict(plan.layouts), identity=plan.shards[1].identity)
-    before = tree(run.root)
-    assert verify(run) == []
-    assert tree(run.root) == before
+    shard = plan.shards[2]
+    name = explain(run, dict(plan.layouts), identity=shard.identity)
+    assert {finding.kind for finding in verify(run)} == {"missing record"}  # of its parents
+    plan = dataclasses.replace(plan, shards=(shard, plan.shards[-1]))
+    assert verify(run, plan=plan) == []
     flip(run.committed / name / "segnet/depth/irof/c.0.0.0.0.0")
-    assert kinds(verify(run)) == [("changed file", "c.0.0.0.0.0")]
+    assert kinds(verify(run, plan=plan)) == [("changed file", "c.0.0.0.0.0")]
 
 
 def test_a_merge_that_died_between_two_chunks_is_no_damage(
@@ -269,9 +204,9 @@ def test_a_merge_that_died_between_two_chunks_is_no_damage(
 
 
 def test_a_store_that_did_not_grow_to_the_newest_plan_yet_is_no_damage(
-    whole: RunFolder, verify: Verify, plan: Plan, layout: ExperimentLayout, merge: Merge
+    whole: RunFolder, verify: Verify, plan: Plan, merge: Merge, make_plan: Callable[..., Plan]
 ) -> None:
-    longer = {"segnet": dataclasses.replace(layout, seeds=(0, 1, 2))}
+    longer = {"segnet": dataclasses.replace(plan.layouts["segnet"], seeds=(0, 1, 2))}
     grown = make_plan(longer, blocks=3)
     freeze_plan(whole, grown, previous=plan)
     assert verify(whole, plan=grown) == []
@@ -311,7 +246,7 @@ def test_items_without_a_result_are_notes(
     staging.write("segnet/depth", "status", [[1, 8], [0, 1], [8, 1]], sparsity=0, seed=0, block=0)
     name = "segnet/depth/status/c.0.0.0.0"
     shutil.copy(folder / name, whole.store / name)
-    first = plan.shards[1]
+    first = plan.shards[2]
     record = make_record(folder, shard=first.name, identity=first.identity, versions={})
     write_record(folder, record)
     shutil.copy(folder / RECORD, whole.ledger / f"{first.name}.json")
@@ -347,19 +282,21 @@ def test_networks_whose_attempts_ran_on_several_devices_or_images_are_named(
 ) -> None:
     other = workspace.run("other")
     create_folder(other.plans)
-    begin(whole.attempts, NETWORK.name, device="H100", image="ab").end("preempted", "")
-    begin(other.attempts, NETWORK.name, device="V100", image="ab").end("waiting", "")
+    begin(whole.attempts, plan.shards[1].name, device="H100", image="ab").end("preempted", "")
+    begin(other.attempts, plan.shards[1].name, device="V100", image="ab").end("waiting", "")
     assert list(find_mixed_devices(whole, workspace, plan)) == []
-    begin(other.attempts, NETWORK.name, device="A100", image="ab").end("done", "")
+    begin(other.attempts, plan.shards[1].name, device="A100", image="ab").end("done", "")
     (note,) = find_mixed_devices(whole, workspace, plan)
-    assert note.shard == NETWORK.name
+    assert note.shard == plan.shards[1].name
     assert "devices A100 and H100 in 2 attempts" in note.detail
-    begin(whole.attempts, NETWORK.name, device="H100", image="cd").end("done", "")
+    begin(whole.attempts, plan.shards[1].name, device="H100", image="cd").end("done", "")
     (note,) = find_mixed_devices(whole, workspace, plan)
     assert "images ab and cd" in note.detail
 
 
-def test_all_of_several_damages_are_listed(whole: RunFolder, verify: Verify, network: Path) -> None:
+def test_all_of_several_damages_are_listed(
+    whole: RunFolder, verify: Verify, network: Path, flip: Flip
+) -> None:
     flip(whole.store / CHUNK)
     flip(whole.store / "segnet/segmentation/cam/c.0.0.0.0.0.0")
     flip(whole.store / "segnet/depth/image/c.0")
