@@ -32,6 +32,7 @@ from mtljobs.cli.options import (
     SlotsOption,
     WorkspaceOption,
 )
+from mtljobs.cli.verifying import verify
 from mtljobs.errors import MtljobsError, full_disk_advice, misplaced_advice
 
 INCOMPLETE = 3
@@ -348,6 +349,7 @@ def report(run: RunArgument = None, workspace: WorkspaceOption = None) -> None:
     console.print(str(write_report(find_run(run, open_workspace(workspace)))))
 
 
+app.command()(verify)
 app.command()(compare_engines)
 app.command()(clean)
 app.command()(init)

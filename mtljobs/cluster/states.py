@@ -65,7 +65,8 @@ class RunState:
         plan_path: The newest plan's file.
         plan: What it says.
         shards: Every shard but the reduction, by name.
-        reduction: "done" where it came after the plan; `is_complete` says whether all was done.
+        reduction: "done" where it came after the plan and after what waits for a merge;
+            `is_complete` says whether all was done.
         parents_done: Shards whose parents are done.
         planned: When the plan was written, in seconds since 1970; infinite if it is not.
     """
@@ -184,7 +185,7 @@ def states_under(run: RunFolder, plan: Plan, path: Path, *, planned: float) -> R
             )
             for shard in shards
         },
-        reduction=_reduction(plan.shards[-1], attempts, planned=planned),
+        reduction=_reduction(run, plan.shards[-1], attempts, planned=planned),
         parents_done=frozenset(shard.name for shard in shards if done.issuperset(shard.parents)),
         planned=planned,
     )
@@ -195,12 +196,25 @@ def _says_done(attempts: Mapping[str, Sequence[AttemptState]], shard: Shard) -> 
 
 
 def _reduction(
-    shard: Shard, attempts: Mapping[str, Sequence[AttemptState]], *, planned: float
+    run: RunFolder,
+    shard: Shard,
+    attempts: Mapping[str, Sequence[AttemptState]],
+    *,
+    planned: float,
 ) -> ShardState:
     made = attempts.get(shard.name, ())
-    if made and made[-1].state == "done" and made[-1].started >= planned:
-        return ShardState(shard, "done", made)
+    if made and made[-1].state == "done":
+        since = max(planned, _committed_at(run))
+        if made[-1].started >= since:
+            return ShardState(shard, "done", made)
     return ShardState(shard, _state(shard, set(shard.parents), made), made)
+
+
+def _committed_at(run: RunFolder) -> float:
+    """When the newest was committed that no merge has moved yet: computed again, say."""
+    if not run.committed.is_dir():
+        return -math.inf
+    return max((folder.stat().st_mtime for folder in run.committed.iterdir()), default=-math.inf)
 
 
 def _state(shard: Shard, done: set[str], attempts: Sequence[AttemptState]) -> str:

@@ -93,6 +93,16 @@ def withdraw(folder: Path, quarantine: Path) -> Path:
 
 def sweep_run(run: RunFolder) -> list[Path]:
     """Remove what dead attempts left: staging, and scratch of shards that are done."""
+    return _remove(find_dead(run))
+
+
+def sweep_shared(workspace: Workspace) -> list[Path]:
+    """Remove what dead attempts left in `shared/`; an identity is alive while it is claimed."""
+    return _remove(find_dead_shared(workspace))
+
+
+def find_dead(run: RunFolder) -> list[Path]:
+    """The folders that `sweep_run` would remove."""
 
     def is_live(shard: str) -> bool:
         return attempts.is_running(run.attempts, shard)
@@ -100,11 +110,11 @@ def sweep_run(run: RunFolder) -> list[Path]:
     def is_done(shard: str) -> bool:
         return (run.committed / shard / RECORD).exists() or (run.ledger / f"{shard}.json").exists()
 
-    return _sweep(run.staging, run.work, is_live=is_live, is_done=is_done)
+    return _find_dead(run.staging, run.work, is_live=is_live, is_done=is_done)
 
 
-def sweep_shared(workspace: Workspace) -> list[Path]:
-    """Remove what dead attempts left in `shared/`; an identity is alive while it is claimed."""
+def find_dead_shared(workspace: Workspace) -> list[Path]:
+    """The folders that `sweep_shared` would remove."""
 
     def is_live(identity: str) -> bool:
         return claims.is_held(claim_folder(workspace, identity))
@@ -113,17 +123,22 @@ def sweep_shared(workspace: Workspace) -> list[Path]:
         finished = (workspace.networks / identity, workspace.inputs / identity)
         return any((folder / RECORD).exists() for folder in finished)
 
-    return _sweep(workspace.staging, workspace.work, is_live=is_live, is_done=is_done)
+    return _find_dead(workspace.staging, workspace.work, is_live=is_live, is_done=is_done)
 
 
-def _sweep(
+def _find_dead(
     staging: Path, work: Path, *, is_live: Callable[[str], bool], is_done: Callable[[str], bool]
 ) -> list[Path]:
     # Listed before the owners are looked at: an owner begins before its folder does.
     unfinished = sorted(staging.iterdir()) if staging.is_dir() else []
     scratches = sorted(work.iterdir()) if work.is_dir() else []
     dead = [folder for folder in unfinished if not is_live(folder.name.rpartition(".")[0])]
-    dead += [folder for folder in scratches if is_done(folder.name) and not is_live(folder.name)]
-    for folder in dead:
+    return dead + [
+        folder for folder in scratches if is_done(folder.name) and not is_live(folder.name)
+    ]
+
+
+def _remove(folders: list[Path]) -> list[Path]:
+    for folder in folders:
         remove_tree(folder)
-    return dead
+    return folders

@@ -13,6 +13,14 @@ from typing import Any
 
 from mtljobs.errors import CorruptionError
 
+_UNFINISHED = ".aside"
+"""End of the name of a file that is being written."""
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a file was being written aside, by somebody who lives or was killed."""
+    return path.name.startswith(".") and path.suffix == _UNFINISHED
+
 
 def replace_file(path: Path, content: bytes, *, aside: Path | None = None) -> None:
     """Write a file so that a reader sees the old content or the new, also after a power cut.
@@ -45,7 +53,7 @@ def create_file(path: Path, content: bytes) -> bool:
 
 
 def _write_aside(path: Path, content: bytes, *, aside: Path | None) -> Path:
-    name = f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.aside"
+    name = f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{_UNFINISHED}"
     unfinished = (aside or path.parent) / name
     try:
         with unfinished.open("xb") as file:

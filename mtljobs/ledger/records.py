@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from mtljobs.contracts import Record, Shard
 from mtljobs.errors import CorruptionError
@@ -35,18 +37,24 @@ def write_record(folder: Path, record: Record) -> None:
         "files": {name: list(entry) for name, entry in record.files.items()},
         "versions": dict(record.versions),
     }
-    replace_file(folder / RECORD, to_json(values))
+    replace_file(folder / RECORD, to_json(values | {"sha256": _checksum(values)}))
+
+
+def _checksum(values: Mapping[str, Any]) -> str:
+    """What a record says of itself: SHA-256 of its other keys, as they are written."""
+    return hashlib.sha256(to_json(values)).hexdigest()
 
 
 def read_record(path: Path) -> Record:
     """The record in a file.
 
     Raises:
-        CorruptionError: It does not hold a record; says what to do.
+        CorruptionError: It does not hold a record as it was written; says what to do.
         FileNotFoundError: There is no such file.
     """
     values = read_json(path)
     try:
+        _check_checksum(values)
         record = Record(
             shard=str(values["shard"]),
             identity=str(values["identity"]),
@@ -63,6 +71,12 @@ def read_record(path: Path) -> Record:
     for name in record.files:
         _check_inside(path, name)
     return record
+
+
+def _check_checksum(values: dict[str, Any]) -> None:
+    """Take what a record says of itself out of its values, and hold it against the others."""
+    if (said := values.pop("sha256")) != (found := _checksum(values)):
+        raise ValueError(f"it says sha256 {said}, and has {found}")
 
 
 def require_intact(folder: Path, name: str) -> Path:

@@ -20,6 +20,9 @@ from mtljobs.results.sheets import to_markdown
 from mtljobs.results.tabulation import Performance, Tables, tables
 from mtljobs.store.variables import flag_meaning
 
+RECORDS = "records.json"
+"""Among the tables: which records they rest on."""
+
 
 def read_tables(run: RunFolder, *, allow_partial: bool) -> Tables:
     """Tables of a run, held against the cells of its newest plan.
@@ -62,19 +65,29 @@ def write_tables(run: RunFolder, *, allow_partial: bool) -> Path:
         UserError: The run has no store yet.
         PartialRunError: Planned results are missing, and `allow_partial` is False.
     """
-    records = _records(run)
-    numbers = read_tables(run, allow_partial=allow_partial)
-    files = {
-        "aoc.csv": _averages_csv(numbers.averages).encode(),
-        "aoc_groups.csv": _averages_csv(numbers.groups).encode(),
-        "performance.csv": _performance_csv(numbers.performance).encode(),
-        "aoc.md": to_markdown(numbers, title=run.name).encode(),
-        "records.json": to_json(records),
-    }
+    files = table_contents(run, allow_partial=allow_partial)
     create_folder(run.tables)
     for name, content in files.items():
         replace_file(run.tables / name, content)
     return run.tables
+
+
+def table_contents(run: RunFolder, *, allow_partial: bool) -> dict[str, bytes]:
+    """What `write_tables` writes, by file name, in its order.
+
+    Raises:
+        UserError: The run has no store yet.
+        PartialRunError: Planned results are missing, and `allow_partial` is False.
+    """
+    records = read_hashes(run)
+    numbers = read_tables(run, allow_partial=allow_partial)
+    return {
+        "aoc.csv": _averages_csv(numbers.averages).encode(),
+        "aoc_groups.csv": _averages_csv(numbers.groups).encode(),
+        "performance.csv": _performance_csv(numbers.performance).encode(),
+        "aoc.md": to_markdown(numbers, title=run.name).encode(),
+        RECORDS: to_json(records),
+    }
 
 
 def markdown(run: RunFolder) -> str:
@@ -92,7 +105,7 @@ def markdown(run: RunFolder) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def _records(run: RunFolder) -> dict[str, str]:
+def read_hashes(run: RunFolder) -> dict[str, str]:
     """Shard -> sha256 of its record in the ledger."""
     return {path.stem: hash_file(path) for path in sorted(run.ledger.glob("*.json"))}
 

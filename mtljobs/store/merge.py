@@ -13,7 +13,8 @@ A chunk is moved, never rewritten, and a shard with a record in the ledger is on
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -67,23 +68,34 @@ def merge(
         InputMissing: Another merge is still running after `wait_s`, or took over from this one.
         StaleSlotError: The plan or a commit contradicts what the store holds.
     """
-    claim = _acquire(run, wait_s=wait_s)
-    aside = claim.folder / str(claim.number)
-    try:
-        _clear(claim.folder)
-        create_folder(aside)
-        layouts = read_layouts()
-        schema = build_schema(layouts)
-        grow(run.store, schema, aside=aside)
-        wrong = _commit_inputs(run, workspace, layouts, schema=schema, aside=aside)
-        report = _merge_commits(run, schema, claim=claim)
-    finally:
-        remove_tree(aside)
-        claim.release()
+    with sole_writer(run, wait_s=wait_s) as claim:
+        aside = claim.folder / str(claim.number)
+        try:
+            _clear(claim.folder)
+            create_folder(aside)
+            layouts = read_layouts()
+            schema = build_schema(layouts)
+            grow(run.store, schema, aside=aside)
+            wrong = _commit_inputs(run, workspace, layouts, schema=schema, aside=aside)
+            report = _merge_commits(run, schema, claim=claim)
+        finally:
+            remove_tree(aside)
     return MergeReport(report.merged, report.kept, {**wrong, **report.quarantined})
 
 
-def _acquire(run: RunFolder, *, wait_s: float) -> claims.Claim:
+@contextmanager
+def sole_writer(run: RunFolder, *, wait_s: float) -> Iterator[claims.Claim]:
+    """While inside, nobody else changes the store or the ledger.
+
+    Args:
+        wait_s: How long to wait for somebody else to end.
+
+    Yields:
+        The claim, to be renewed each minute.
+
+    Raises:
+        InputMissing: Another merge is still running after `wait_s`.
+    """
     deadline = time.monotonic() + wait_s
     while (claim := claims.acquire(run.merging)) is None:
         if time.monotonic() > deadline:
@@ -92,7 +104,20 @@ def _acquire(run: RunFolder, *, wait_s: float) -> claims.Claim:
                 "again when it is done; one that was killed counts as such after five minutes."
             )
         time.sleep(_POLL_S)
-    return claim
+    try:
+        yield claim
+    finally:
+        claim.release()
+
+
+def renew(claim: claims.Claim) -> None:
+    """Say that the sole writer is alive.
+
+    Raises:
+        InputMissing: It was silent for so long that another one has taken over.
+    """
+    if not claim.renew():
+        raise InputMissing("This merge was silent for so long that another took over from it.")
 
 
 def _clear(merging: Path) -> None:
@@ -129,8 +154,7 @@ def _merge_commits(
     create_folder(run.ledger)
     merged, kept, wrong = [], [], {}
     for folder in sorted(run.committed.iterdir()) if run.committed.is_dir() else []:
-        if not claim.renew():
-            raise InputMissing("This merge was silent for so long that another took over from it.")
+        renew(claim)
         entry = run.ledger / f"{folder.name}.json"
         if entry.exists():
             remove_tree(folder)

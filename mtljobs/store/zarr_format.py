@@ -18,7 +18,7 @@ import zarr
 from zarr.buffer.cpu import Buffer
 from zarr.storage import LocalStore, MemoryStore
 
-from mtljobs.errors import UserError
+from mtljobs.errors import CorruptionError, UserError
 from mtljobs.ledger.files import to_json
 from mtljobs.store.schema import WIDTHS, Array, Node
 
@@ -43,6 +43,15 @@ def is_chunk(array: Array, name: str) -> bool:
     index = [int(part) for part in name.split(".")[1:] if part.isdecimal()]
     inside = len(index) == len(counts) and all(map(operator.lt, index, counts))
     return inside and chunk_name(index) == name
+
+
+def chunk_region(array: Array, name: str) -> tuple[slice, ...]:
+    """The part of an array that a chunk holds, up to the array's end."""
+    index = map(int, name.split(".")[1:])
+    return tuple(
+        slice(place * edge, min((place + 1) * edge, length))
+        for place, edge, length in zip(index, array.chunks, array.shape, strict=True)
+    )
 
 
 def array_document(array: Array) -> dict[str, Any]:
@@ -127,6 +136,23 @@ def encode(array: Array, region: tuple[slice, ...], values: np.ndarray) -> dict[
         target = zarr.open_array(MemoryStore(memory), mode="r+", zarr_format=3)
         target[region] = values
     return {name: chunk.to_bytes() for name, chunk in memory.items() if name != METADATA}
+
+
+def decode(array: Array, name: str, chunk: bytes) -> np.ndarray:
+    """The values in a chunk file, up to the end of the array.
+
+    Raises:
+        CorruptionError: Its checksum or its encoding is broken.
+    """
+    document = Buffer.from_bytes(to_json(array_document(array)))
+    memory: dict[str, Any] = {METADATA: document, name: Buffer.from_bytes(chunk)}
+    with _settings():
+        source = zarr.open_array(MemoryStore(memory), mode="r", zarr_format=3)
+        try:
+            return np.asarray(source[chunk_region(array, name)])
+        # Whatever codecs raise where bytes make no sense to them; there is no common class.
+        except Exception as error:
+            raise CorruptionError(f"it cannot be decoded ({error})") from error
 
 
 def encode_labels(array: Array) -> dict[str, bytes]:

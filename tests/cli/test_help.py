@@ -28,6 +28,7 @@ SAID = {
     "shard": "Run one shard here",
     "reduce": "write the tables",
     "report": "Write the page of figures and tables",
+    "verify": "Look whether a run's results are those that were computed",
     "init": "Ask this cluster what it has",
     "doctor": "Look whether shards would run on this cluster",
     "compare-engines": "Compute some of a run's curves with Quantus too",
@@ -67,6 +68,7 @@ def test_every_command_may_be_told_its_workspace(mtljobs, command):
         "image check",
         "compare-engines",
         "doctor",
+        "verify",
     ],
 )
 def test_answers_that_programs_read_come_as_json(mtljobs, command):

@@ -195,6 +195,14 @@ class TestRunState:
         os.utime(read_states(run).plan_path, (later, later))
         assert not read_states(run).is_complete
 
+    def test_reduction_older_than_what_waits_for_a_merge_does_not_count(self, run, shards, finish):
+        finish(*shards)
+        attempts.begin(run.attempts, "reduce", device="cpu").end("done", "")
+        later = time.time() + 10
+        os.utime(run.committed / shards["evaluate"].name, (later, later))
+        assert read_states(run).all_done
+        assert not read_states(run).is_complete
+
     def test_failed_and_running_shards_are_told_apart(self, run, shards, attempt):
         attempt("dense", "failed")
         attempt("segment")

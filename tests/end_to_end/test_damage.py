@@ -178,20 +178,21 @@ def test_damaged_commit_is_quarantined_by_the_reduction_and_computed_again(
 
 
 @pytest.mark.parametrize("command", ["reduce", "report"])
-def test_damaged_store_is_reported_with_the_record_to_move_away(
-    desk, assert_completed, mtljobs, command
-):
+def test_damaged_store_is_reported_with_what_mends_it(desk, assert_completed, mtljobs, command):
     desk.work()
     shard = desk.shard("explain", 1)
     chunk = desk.run.store / "desk/depth/irof/c.0.0.1.0.0"
     flip(chunk)
     answer = mtljobs(command, desk.run.root)
     assert answer.code == 1
-    for part in (chunk, f"Move {shard.name}.json out of {desk.run.ledger}", "mtljobs resume"):
+    for part in (chunk, f"mtljobs verify {desk.run.name} --requeue", "mtljobs resume"):
         assert str(part) in answer.err
     assert "Traceback" not in answer.err
-    (desk.run.ledger / f"{shard.name}.json").unlink()
+    assert mtljobs("verify", desk.run.root, "--requeue").code == 1
+    state = read_states(desk.run)
+    assert [name for name, known in state.shards.items() if known.state != "done"] == [shard.name]
     assert_completed(desk)
+    assert mtljobs("verify", desk.run.root, "--decode").code == 0
 
 
 @pytest.mark.parametrize(("stage", "file"), [("segment", "segments.npy"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from mtljobs.contracts import Record, Shard
 from mtljobs.errors import CorruptionError
+from mtljobs.ledger.files import to_json
 from mtljobs.ledger.paths import RunFolder, Workspace, create_folder, result_folder
 from mtljobs.ledger.records import (
     RECORD,
@@ -57,15 +59,37 @@ def test_a_record_has_the_same_bytes_for_the_same_results(folder: Path, shard: S
         "",
         "[]",
         "{}",
-        '{"shard": "a", "identity": "b", "files": {"x": 3}, "versions": {}}',
-        '{"shard": "a", "identity": "b", "files": {"../x": ["0", 3]}, "versions": {}}',
-        '{"shard": "a", "identity": "b", "files": {"/x": ["0", 3]}, "versions": {}}',
+        '{"shard": "a", "identity": "b", "files": {}, "versions": {}}',
     ],
 )
 def test_what_is_no_record_is_corruption_and_says_so(tmp_path: Path, text: str) -> None:
     (tmp_path / RECORD).write_text(text)
     with pytest.raises(CorruptionError, match=r"record\.json.*[Mm]ove"):
         read_record(tmp_path / RECORD)
+
+
+@pytest.mark.parametrize("files", [{"x": 3}, {"../x": ["0", 3]}, {"/x": ["0", 3]}])
+def test_a_record_that_lists_what_cannot_be_its_files_is_corruption(
+    tmp_path: Path, files: dict[str, object]
+) -> None:
+    values = {"shard": "a", "identity": "b", "files": files, "versions": {}}
+    own = hashlib.sha256(to_json(values)).hexdigest()
+    (tmp_path / RECORD).write_bytes(to_json(values | {"sha256": own}))
+    with pytest.raises(CorruptionError, match=r"record\.json.*[Mm]ove|record\.json lists"):
+        read_record(tmp_path / RECORD)
+
+
+def test_a_bit_that_changes_in_any_byte_of_a_record_is_corruption(
+    folder: Path, shard: Shard
+) -> None:
+    write(folder, make(folder, shard))
+    content = (folder / RECORD).read_bytes()
+    for place in range(len(content)):
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        (folder / RECORD).write_bytes(changed)
+        with pytest.raises(CorruptionError):
+            read_record(folder / RECORD)
 
 
 def test_a_file_is_checked_by_length_and_by_content(folder: Path) -> None:
@@ -134,5 +158,5 @@ def test_a_record_of_another_identity_is_not_taken_for_the_shards(
 def test_a_record_holds_no_times_and_no_hosts(folder: Path, shard: Shard) -> None:
     write(folder, make(folder, shard))
     assert set(json.loads((folder / RECORD).read_text())) == {
-        "shard", "identity", "files", "versions",
+        "shard", "identity", "files", "versions", "sha256",
     }  # fmt: skip

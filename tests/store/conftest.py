@@ -8,11 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mtljobs.contracts import ExperimentLayout, TaskLayout
+from mtljobs.contracts import ExperimentLayout, Shard, TaskLayout
 from mtljobs.ledger.commit import commit, new_staging
 from mtljobs.ledger.paths import RunFolder, Workspace, create_folder
 from mtljobs.ledger.records import make_record, write_record
+from mtljobs.plan.cells import reduction
+from mtljobs.plan.frozen import Plan, freeze_plan
+from mtljobs.plan.networks import shard_identity
+from mtljobs.store.findings import Checked, Finding
 from mtljobs.store.merge import MergeReport
+from mtljobs.store.verification import Level, check_store
 from mtljobs.store.zarr_store import ZarrStore
 
 Layouts = dict[str, ExperimentLayout]
@@ -53,7 +58,7 @@ def layout() -> ExperimentLayout:
         maps="native",
         map_images=7,
         previews=2,
-        inputs="5e" * 32,
+        inputs=shard_identity({"stage": "segment"}, {}),
         settings={"name": "segnet", "sparsities": [0.0, 0.5], "seeds": [0, 1], "width": 0.25},
     )
 
@@ -115,6 +120,8 @@ def explain() -> Explain:
 
 
 Merge = Callable[[RunFolder, Layouts], MergeReport]
+MakePlan = Callable[..., Plan]
+Verify = Callable[..., list[Finding]]
 
 
 @pytest.fixture
@@ -142,6 +149,93 @@ def superpixels(workspace: Workspace, layout: ExperimentLayout) -> Path:
     record = make_record(folder, shard="segment-x", identity=layout.inputs, versions={"slic": "1"})
     write_record(folder, record)
     return folder
+
+
+@pytest.fixture
+def make_plan(layout: ExperimentLayout) -> MakePlan:
+    """Makes a plan of superpixels, a network, and so many blocks of its cell."""
+
+    def make(layouts: Layouts, *, blocks: int) -> Plan:
+        segment = Shard(
+            "segment-x", "segment", layout.inputs, True, (), {}, {"stage": "segment"}, {}
+        )
+        spec = {"stage": "train"}
+        train = Shard("train-x", "train", shard_identity(spec, {}), True, (), {}, spec, {})
+        shards = [segment, train]
+        for block in range(blocks):
+            spec = {"stage": "explain", "block": str(block)}
+            identity = shard_identity(spec, {})
+            name = f"explain-segnet-0-0-{block}-{identity[:12]}"
+            parents = (segment.name, train.name)
+            shards.append(Shard(name, "explain", identity, False, parents, {}, spec, {}))
+        return Plan(
+            grid="segnet",
+            cells=(),
+            layouts=layouts,
+            shards=(*shards, reduction(tuple(shards))),
+            resources={},
+            backend="zarr",
+        )
+
+    return make
+
+
+@pytest.fixture
+def plan(layouts: Layouts, make_plan: MakePlan) -> Plan:
+    return make_plan(layouts, blocks=2)
+
+
+@pytest.fixture
+def network(workspace: Workspace, plan: Plan) -> Path:
+    """What the network's shard commits."""
+    shard = plan.shards[1]
+    folder = create_folder(workspace.networks / shard.identity)
+    (folder / "weights.safetensors").write_bytes(bytes(range(200)))
+    record = make_record(folder, shard=shard.name, identity=shard.identity, versions={"torch": "2"})
+    write_record(folder, record)
+    return folder
+
+
+@pytest.fixture
+def made(superpixels: Path, network: Path) -> None:
+    """All that runs share is there."""
+
+
+@pytest.fixture
+def whole(run: RunFolder, plan: Plan, explain: Explain, merge: Merge, made: None) -> RunFolder:
+    """A run of two blocks, merged, with superpixels and network."""
+    del made
+    freeze_plan(run, plan, previous=None)
+    for block, shard in enumerate(plan.shards[2:-1]):
+        explain(run, dict(plan.layouts), block=block, identity=shard.identity)
+    merge(run, dict(plan.layouts))
+    return run
+
+
+@pytest.fixture
+def verify(workspace: Workspace, plan: Plan) -> Verify:
+    """Checks a run; what it finds."""
+
+    def check(run: RunFolder, *, plan: Plan = plan, level: Level = "default") -> list[Finding]:
+        return list(
+            check_store(
+                run, workspace, plan, level=level, checked=Checked(), progress=lambda *_: None
+            )
+        )
+
+    return check
+
+
+def flip_bit(path: Path, *, place: int | None = None, bit: int = 0) -> None:
+    """Change one bit of a file, by default in its middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 if place is None else place] ^= 1 << bit
+    path.write_bytes(content)
+
+
+@pytest.fixture
+def flip() -> Callable[..., None]:
+    return flip_bit
 
 
 def read_tree(folder: Path) -> dict[str, bytes]:

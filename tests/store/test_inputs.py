@@ -14,7 +14,7 @@ from mtljobs.store.merge import MergeReport
 
 Layouts = dict[str, ExperimentLayout]
 Merge = Callable[[RunFolder, Layouts], MergeReport]
-NAME = "inputs-segnet-5e5e5e5e5e5e"
+NAME = "inputs-segnet-f4c22ae26f0f"
 
 
 def test_the_merge_copies_the_layouts_images_by_their_ids(
@@ -65,8 +65,8 @@ def test_superpixels_that_are_not_those_of_their_record_are_withdrawn(
     path.write_bytes(path.read_bytes()[:-2] + b"!!")
     report = merge(run, layouts)
     assert report.merged == ()
-    assert list(report.quarantined) == ["segment-5e5e5e5e5e5e"]
-    assert file in report.quarantined["segment-5e5e5e5e5e5e"]
+    assert list(report.quarantined) == ["segment-f4c22ae26f0f"]
+    assert file in report.quarantined["segment-f4c22ae26f0f"]
     assert not superpixels.exists()
 
 
@@ -75,4 +75,4 @@ def test_superpixels_without_one_of_the_images_are_refused_by_its_name(
 ) -> None:
     layout = dataclasses.replace(layout, images=(*layout.images[:-1], "test-99999"))
     report = merge(run, {"segnet": layout})
-    assert "lacks the images test-99999" in report.quarantined["segment-5e5e5e5e5e5e"]
+    assert "lacks the images test-99999" in report.quarantined["segment-f4c22ae26f0f"]

@@ -41,7 +41,7 @@ def test_protocol_killed_before_any_operation_on_a_file_is_finished_by_the_next_
 ) -> None:
     found = run_program("at_every_operation.py", tmp_path)
     print(found)
-    assert set(found) == {"block", "network", "merge"}
+    assert set(found) == {"block", "network", "merge", "requeue"}
     for situation in found.values():
         assert situation["victims"] >= 20
         assert situation["different"] == []

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from protocol import LAYOUT, Site, Task, add_superpixels, compare, fork, new_site, wait
+from protocol import BAD_CHUNK, LAYOUT, Site, Task, add_superpixels, compare, fork, new_site, wait
 
 TINY = replace(LAYOUT, sparsities=(0.0,), seeds=(0,), images=LAYOUT.images[:5])
 GROWN = replace(TINY, seeds=(0, 1))
@@ -68,21 +68,35 @@ def start_of_merge(folder: Path) -> Site:
     return site
 
 
-SITUATIONS: dict[str, tuple[Callable[[Path], Site], Task]] = {
-    "block": (start_of_block, ("block", (0, 1, 1))),
-    "network": (start_of_block, ("network", f"{0:064x}")),
-    "merge": (start_of_merge, ("merge", None)),
+def start_of_requeue(folder: Path) -> Site:
+    """A finished run with a damaged chunk, network and coordinate, and a foreign file."""
+    site = new_start(folder)
+    site.submit(1)
+    wait(fork(site, ("rest", None)))
+    weights = site.workspace.networks / f"{0:064x}" / "weights"
+    for path in (site.run.store / BAD_CHUNK, site.run.store / "small/depth/seed/c.0", weights):
+        path.write_bytes(b"?")
+    (site.run.store / "note").touch()
+    return site
+
+
+SITUATIONS: dict[str, tuple[Callable[[Path], Site], Task, str]] = {
+    "block": (start_of_block, ("block", (0, 1, 1)), "rest"),
+    "network": (start_of_block, ("network", f"{0:064x}"), "rest"),
+    "merge": (start_of_merge, ("merge", None), "rest"),
+    "requeue": (start_of_requeue, ("requeue", None), "mend"),
 }
+"""Where a victim starts, what it does, and what is done after it in peace."""
 
 
-def kill_at_each(start: Site, victim: Task, *, quiet: Site) -> dict[str, object]:
+def kill_at_each(start: Site, victim: Task, after: str, *, quiet: Site) -> dict[str, object]:
     """Kill the victim before each of its operations in turn."""
     site = replace(start, folder=start.folder.with_name("killed"))
     victims = 0
     while True:
         shutil.copytree(start.folder, site.folder)
         was_killed = wait(fork(site, victim, before=die_before(victims + 1)))
-        wait(fork(site, ("rest", None)))
+        wait(fork(site, (after, None)))
         found = compare(site, quiet)
         shutil.rmtree(site.folder)
         victims += was_killed
@@ -95,8 +109,8 @@ def main(folder: Path) -> None:
     quiet.submit(1)
     wait(fork(quiet, ("rest", None)))
     found = {
-        name: kill_at_each(prepare(folder / name), victim, quiet=quiet)
-        for name, (prepare, victim) in SITUATIONS.items()
+        name: kill_at_each(prepare(folder / name), victim, after, quiet=quiet)
+        for name, (prepare, victim, after) in SITUATIONS.items()
     }
     print(json.dumps(found))
 

@@ -18,12 +18,16 @@ from pathlib import Path
 
 import numpy as np
 
-from mtljobs.contracts import ExperimentLayout, TaskLayout
+from mtljobs.contracts import ExperimentLayout, Shard, TaskLayout
 from mtljobs.ledger import attempts, claims
 from mtljobs.ledger.commit import commit, new_staging, sweep_run, sweep_shared
 from mtljobs.ledger.files import remove_tree, to_json
 from mtljobs.ledger.paths import RunFolder, Workspace, claim_folder, create_folder
 from mtljobs.ledger.records import RECORD, make_record, write_record
+from mtljobs.plan.frozen import Plan
+from mtljobs.store.findings import Finding
+from mtljobs.store.merge import sole_writer
+from mtljobs.store.requeue import requeue
 from mtljobs.store.zarr_store import ZarrStore
 
 os.fsync = lambda descriptor: None
@@ -44,6 +48,9 @@ LAYOUT = ExperimentLayout(
     inputs="5e" * 32,
     settings={},
 )
+BAD_CHUNK = "small/depth/irof/c.0.0.1.0.0"
+NETWORK = Shard("train-x", "train", f"{0:064x}", True, (), {}, {}, {})
+
 Place = tuple[int, int, int]
 Task = tuple[str, Place | str | None]
 """A kind of process, and what it works on."""
@@ -184,6 +191,31 @@ def do_merge(site: Site, _: None) -> None:
         raise AssertionError(report)
 
 
+def damaged(site: Site) -> list[Finding]:
+    """What a check would find in a run that `damage` was done to."""
+    store = site.run.store
+    return [
+        Finding("changed file", store / BAD_CHUNK, block_name((0, 0, 1)), ""),
+        Finding("changed file", site.workspace.networks, NETWORK.name, ""),
+        Finding("wrong metadata", store / "small/depth/seed/c.0", None, ""),
+        Finding("unknown file", store / "note", None, ""),
+    ]
+
+
+def do_requeue(site: Site, _: None) -> None:
+    """What `mtljobs verify --requeue` does once it has looked."""
+    plan = Plan("", (), site.layouts(), (NETWORK,), {}, "zarr")
+    with sole_writer(site.run, wait_s=60) as claim:
+        requeue(site.run, site.workspace, plan, damaged(site), claim=claim)
+
+
+def do_mend(site: Site, _: None) -> None:
+    """The same again, in peace, as the next check would find what is left; and the rest."""
+    do_requeue(site, None)
+    remove_tree(site.run.quarantine)
+    do_rest(site, None)
+
+
 def do_rest(site: Site, _: None) -> None:
     """Everything that is left, one after the other, in peace."""
     for kind, what in site.todo():
@@ -195,6 +227,8 @@ KINDS: dict[str, Callable[..., None]] = {
     "block": do_block,
     "network": do_network,
     "merge": do_merge,
+    "requeue": do_requeue,
+    "mend": do_mend,
     "rest": do_rest,
 }
 

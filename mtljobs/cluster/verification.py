@@ -1,0 +1,85 @@
+"""`mtljobs verify` as a whole: check, compute again, make room."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from mtljobs.cluster.recomputing import recompute
+from mtljobs.cluster.runs import run_workspace
+from mtljobs.cluster.states import read_states
+from mtljobs.contracts import Progress
+from mtljobs.ledger.claims import Claim
+from mtljobs.ledger.paths import RunFolder
+from mtljobs.results.verification import Verification, verify
+from mtljobs.store.merge import renew, sole_writer
+from mtljobs.store.requeue import requeue
+from mtljobs.store.verification import Level
+
+MERGE_WAIT_S = 600.0
+RENEW_S = 30.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run's verification.
+
+    Attributes:
+        moved: Shard or file -> where it lies now, of what was damaged and made room.
+    """
+
+    verification: Verification
+    moved: Mapping[str, Path]
+
+
+def verify_run(
+    run: RunFolder,
+    *,
+    level: Level,
+    recomputed: int,
+    seed: int,
+    makes_room: bool,
+    progress: Progress,
+) -> Outcome:
+    """Check a run, and move what is damaged into quarantine if that is asked for.
+
+    Args:
+        recomputed: How many explain shards to compute again.
+        seed: Of the choice of these.
+        makes_room: Requeue; nobody else merges meanwhile.
+
+    Raises:
+        InputMissing: Somebody else is merging, or took over.
+    """
+    with ExitStack() as held:
+        claim = None
+        if makes_room:
+            claim = held.enter_context(sole_writer(run, wait_s=MERGE_WAIT_S))
+            progress = _renewing(claim, progress)
+        plan, workspace = read_states(run).plan, run_workspace(run)
+        found = verify(run, workspace, plan, level=level, progress=progress)
+        again = tuple(recompute(run, plan, count=recomputed, seed=seed, progress=progress))
+        found.checked.recomputed = len(again)
+        found = dataclasses.replace(found, findings=found.findings + again)
+        moved = {}
+        if claim is not None:
+            moved = requeue(run, workspace, plan, found.damage, claim=claim)
+    return Outcome(found, moved)
+
+
+def _renewing(claim: Claim, progress: Progress) -> Progress:
+    """A progress that renews a claim on the way."""
+    renewed = time.monotonic()
+
+    def report(done: int, total: int, what: str) -> None:
+        nonlocal renewed
+        if time.monotonic() - renewed > RENEW_S:
+            renewed = time.monotonic()
+            renew(claim)
+        progress(done, total, what)
+
+    return report

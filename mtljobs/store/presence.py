@@ -1,0 +1,64 @@
+"""Whether every file is there that ought to be, in its length, and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from mtljobs.ledger.files import is_unfinished
+from mtljobs.ledger.records import RECORD
+from mtljobs.store.findings import Checked, Finding
+from mtljobs.store.inventory import AGAIN, Held, Inventory, list_files
+
+AWAY = "--requeue moves it into quarantine"
+
+
+def check_presence(held: Held, checked: Checked) -> Iterator[Finding]:
+    """The files that one record lists: are they there, and as long as they were?"""
+    for name, (_, size) in held.record.files.items():
+        path = held.place.locate(name)
+        checked.files += 1
+        found = file_size(path)
+        if found is None:
+            detail = f"expected {size} bytes, found nothing: {AGAIN}"
+            yield Finding("missing file", path, held.shard, detail)
+        elif found != size:
+            detail = f"expected {size} bytes, found {found}: {AGAIN}"
+            yield Finding("changed file", path, held.shard, detail)
+
+
+def file_size(path: Path) -> int | None:
+    """Bytes of a file; None where there is none."""
+    return path.stat().st_size if path.is_file() else None
+
+
+def find_unknown(inventory: Inventory, own_files: Collection[str]) -> Iterator[Finding]:
+    """Files among results that nobody lists.
+
+    Args:
+        own_files: What the store has besides results.
+    """
+    run = inventory.run
+    listed = {name for held in inventory.held for name in held.record.files}
+    for name in sorted(inventory.stored - listed - set(own_files)):
+        yield _unknown(run.store / name, "of the store that a record or the plan lists")
+    for path in _listed(run.ledger):
+        if path.suffix != ".json" and not is_unfinished(path):
+            yield _unknown(path, "that are records")
+    for path in _listed(run.committed):
+        if not path.is_dir():
+            yield _unknown(path, "in folders of commits")
+    for held in inventory.held:
+        folder = held.place.record.parent
+        if folder != run.ledger:
+            for name in sorted(set(list_files(folder)) - held.record.files.keys() - {RECORD}):
+                yield _unknown(folder / name, "that the record beside them lists")
+
+
+def _unknown(path: Path, expected: str) -> Finding:
+    detail = f"expected only files {expected}, found this one: {AWAY}"
+    return Finding("unknown file", path, None, detail)
+
+
+def _listed(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []

@@ -1,0 +1,94 @@
+"""A run's results held against its plan and its records: `mtljobs verify`, but for the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain
+from typing import Literal
+
+from mtljobs.contracts import Progress
+from mtljobs.ledger.paths import RunFolder, Workspace
+from mtljobs.plan.frozen import Plan, read_plan
+from mtljobs.settings.base import load
+from mtljobs.settings.store import Store
+from mtljobs.store.backend import Backend, Schema
+from mtljobs.store.contents import check_contents, check_plan
+from mtljobs.store.findings import Checked, Finding
+from mtljobs.store.inventory import Inventory, take_inventory
+from mtljobs.store.leftovers import find_leftovers
+from mtljobs.store.presence import check_presence, find_unknown
+from mtljobs.store.schema import build_schema
+from mtljobs.store.values import check_values, find_missing_items, read_n_segments
+
+Level = Literal["quick", "default", "decode"]
+"""How much is read: names, sizes and metadata; every byte; every number."""
+
+
+def check_store(
+    run: RunFolder,
+    workspace: Workspace,
+    plan: Plan,
+    *,
+    level: Level,
+    checked: Checked,
+    progress: Progress,
+) -> Iterator[Finding]:
+    """Everything that is wrong with a run's results, one finding for a file.
+
+    Changes nothing, and may run beside workers and merges.
+    """
+    backend: Backend = load(Store.implementations[plan.backend])()
+    inventory = take_inventory(run, workspace, plan)
+    checked.shards, checked.not_done = len(inventory.held), len(inventory.not_done)
+    yield from inventory.findings
+    yield from _check_own_files(inventory, backend)
+    yield from find_unknown(inventory, backend.own_files(build_schema(plan.layouts)))
+    yield from find_leftovers(run, workspace)
+    if level != "quick":
+        yield from check_plan(run, plan)
+    yield from _check_shards(
+        inventory, backend, plan, level=level, checked=checked, progress=progress
+    )
+
+
+def _check_own_files(inventory: Inventory, backend: Backend) -> Iterator[Finding]:
+    """What is wrong with metadata and coordinates, once the first merge has come to results."""
+    run = inventory.run
+    if any(held.place.record.parent == run.ledger for held in inventory.held):
+        yield from backend.check_own_files(run.store, _schemas(run))
+
+
+def _schemas(run: RunFolder) -> Iterator[Schema]:
+    """Of the run's plans, the newest first."""
+    paths = sorted(run.plans.glob("[0-9]*.jsonl"), key=lambda path: int(path.stem), reverse=True)
+    return (build_schema(read_plan(path).layouts) for path in paths)
+
+
+def _check_shards(
+    inventory: Inventory,
+    backend: Backend,
+    plan: Plan,
+    *,
+    level: Level,
+    checked: Checked,
+    progress: Progress,
+) -> Iterator[Finding]:
+    decode = partial(backend.decode, build_schema(plan.layouts))
+    own = [held for held in inventory.held if not held.is_shared]
+    counts = read_n_segments(own, decode, plan.layouts) if level == "decode" else {}
+    for index, held in enumerate(inventory.held):
+        damaged = set()
+        findings = [check_presence(held, checked)]
+        if level != "quick":
+            findings.append(check_contents(held, checked))
+        if level == "decode" and not held.is_shared:
+            findings.append(check_values(held, decode, n_segments=counts, checked=checked))
+        if not held.is_shared:
+            findings.append(find_missing_items(held, decode, checked))
+        for finding in chain.from_iterable(findings):
+            # That a changed chunk cannot be decoded either is no news.
+            if finding.kind != "unreadable chunk" or finding.path not in damaged:
+                yield finding
+            damaged.add(finding.path)
+        progress(index + 1, len(inventory.held), "shards")

@@ -1,0 +1,150 @@
+"""Damage out of the way: what is due again, what stays, and that making it anew mends the run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mtljobs.contracts import ExperimentLayout
+from mtljobs.errors import InputMissing
+from mtljobs.ledger import claims
+from mtljobs.ledger.paths import RunFolder, Workspace
+from mtljobs.ledger.records import find_done
+from mtljobs.plan.frozen import Plan
+from mtljobs.store.findings import Finding
+from mtljobs.store.merge import MergeReport, sole_writer
+from mtljobs.store.requeue import requeue
+
+Layouts = dict[str, ExperimentLayout]
+Explain = Callable[..., str]
+Merge = Callable[[RunFolder, Layouts], MergeReport]
+Verify = Callable[..., list[Finding]]
+Tree = Callable[[Path], dict[str, bytes]]
+Flip = Callable[..., None]
+Mend = Callable[[], dict[str, Path]]
+
+CHUNK = "segnet/depth/irof/c.0.0.1.0.0"
+STATUS = "segnet/depth/status/c.0.0.1.0"
+
+
+@pytest.fixture
+def make_room(whole: RunFolder, workspace: Workspace, plan: Plan, verify: Verify) -> Mend:
+    """Checks the run and requeues what is found; where it went."""
+
+    def check_and_requeue() -> dict[str, Path]:
+        with sole_writer(whole, wait_s=0) as claim:
+            return requeue(whole, workspace, plan, verify(whole), claim=claim)
+
+    return check_and_requeue
+
+
+@pytest.fixture
+def remake(whole: RunFolder, plan: Plan, explain: Explain, merge: Merge) -> Mend:
+    """Computes what is due again, and merges; what the merge said."""
+
+    def resume_and_reduce() -> MergeReport:
+        for block, shard in enumerate(plan.shards[2:-1]):
+            explain(whole, dict(plan.layouts), block=block, identity=shard.identity)
+        return merge(whole, dict(plan.layouts))
+
+    return resume_and_reduce
+
+
+@pytest.mark.parametrize("file", [CHUNK, STATUS])
+def test_a_damaged_shard_is_due_again_and_then_the_store_is_as_it_was(
+    *,
+    whole: RunFolder, plan: Plan, make_room: Mend, remake: Callable[[], MergeReport], tree: Tree,
+    flip: Flip, verify: Verify, workspace: Workspace, file: str,
+) -> None:  # fmt: skip
+    before = tree(whole.store) | tree(whole.ledger)
+    bad = plan.shards[3]
+    flip(whole.store / file)
+    damaged = (whole.store / file).read_bytes()
+    ((shard, place),) = make_room().items()
+    assert (shard, place) == (bad.name, whole.quarantine / f"{bad.name}.1")
+    assert (place / file).read_bytes() == damaged
+    assert len(tree(place)) == 12 + 1
+    done = find_done(workspace, whole, plan.shards)
+    assert done == {one.name for one in plan.shards[:-1]} - {bad.name}
+    assert verify(whole) == []  # not done is not damaged
+    assert remake().merged == (bad.name,)
+    assert tree(whole.store) | tree(whole.ledger) == before
+
+
+def test_metadata_and_coordinates_are_written_anew_by_the_merge(
+    whole: RunFolder, make_room: Mend, remake: Callable[[], MergeReport], tree: Tree, flip: Flip
+) -> None:
+    before = tree(whole.store)
+    names = ("zarr.json", "segnet/depth/irof/zarr.json", "segnet/depth/seed/c.0")
+    for name in names:
+        flip(whole.store / name)
+    assert set(make_room()) == {str(whole.store / name) for name in names}
+    remake()
+    assert tree(whole.store) == before
+
+
+def test_a_foreign_file_and_a_broken_record_with_its_chunks_are_moved_away(
+    *,
+    whole: RunFolder, plan: Plan, make_room: Mend, remake: Callable[[], MergeReport], tree: Tree,
+    flip: Flip,
+) -> None:  # fmt: skip
+    before = tree(whole.store) | tree(whole.ledger)
+    (whole.store / "note.txt").write_text("mine")
+    flip(whole.ledger / f"{plan.shards[2].name}.json")
+    moved = make_room()
+    assert len(moved) == 1 + 1 + 12
+    assert moved[str(whole.store / "note.txt")].read_text() == "mine"
+    assert remake().merged == (plan.shards[2].name,)
+    assert tree(whole.store) | tree(whole.ledger) == before
+
+
+def test_a_damaged_network_is_due_again_alone(
+    *,
+    whole: RunFolder, plan: Plan, workspace: Workspace, network: Path, make_room: Mend, flip: Flip,
+    verify: Verify,
+) -> None:  # fmt: skip
+    copy = shutil.copytree(network, network.with_name("good"))
+    flip(network / "weights.safetensors")
+    assert make_room() == {"train-x": whole.quarantine / f"{network.name}.1"}
+    done = find_done(workspace, whole, plan.shards)
+    assert done == {one.name for one in plan.shards[:-1]} - {"train-x"}
+    copy.rename(network)
+    assert verify(whole) == []
+
+
+def test_the_copy_of_the_superpixels_is_made_again_by_the_merge(
+    whole: RunFolder, make_room: Mend, remake: Callable[[], MergeReport], tree: Tree, flip: Flip
+) -> None:
+    before = tree(whole.store) | tree(whole.ledger)
+    flip(whole.store / "segnet/inputs/n_segments/c.1")
+    (name,) = make_room()
+    assert name.startswith("inputs-segnet-")
+    assert remake().merged == (name,)
+    assert tree(whole.store) | tree(whole.ledger) == before
+
+
+def test_a_damaged_commit_is_withdrawn_whole(
+    whole: RunFolder, plan: Plan, make_room: Mend, explain: Explain, flip: Flip
+) -> None:
+    shard = plan.shards[2]
+    (whole.ledger / f"{shard.name}.json").unlink()
+    explain(whole, dict(plan.layouts), identity=shard.identity)
+    flip(whole.committed / shard.name / "segnet/depth/irof/c.0.0.0.0.0")
+    assert make_room()[shard.name] == whole.quarantine / f"{shard.name}.1"
+    assert list(whole.committed.iterdir()) == []
+
+
+def test_nothing_is_moved_once_somebody_else_writes_the_store(
+    whole: RunFolder, workspace: Workspace, plan: Plan, verify: Verify, flip: Flip
+) -> None:
+    flip(whole.store / CHUNK)
+    findings = verify(whole)
+    with sole_writer(whole, wait_s=0) as claim:
+        claim.release()
+        assert claims.acquire(whole.merging) is not None
+        with pytest.raises(InputMissing, match="took over"):
+            requeue(whole, workspace, plan, findings, claim=claim)
+    assert not whole.quarantine.exists()
