@@ -10,12 +10,12 @@ from zarr.abc.store import Store
 from zarr.storage import LocalStore
 
 from mtljobs.contracts import ExperimentLayout
-from mtljobs.ledger.files import to_json
 from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.ledger.records import RECORD, read_record
 from mtljobs.store.inputs import read_inputs
 from mtljobs.store.schema import Node, build_schema
-from mtljobs.store.zarr_format import documents, encode, encode_labels
+from mtljobs.store.zarr_files import own_files
+from mtljobs.store.zarr_format import encode
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
@@ -41,7 +41,7 @@ class LiveStore(Store):
     ) -> None:
         super().__init__(read_only=True)
         schema = build_schema(layouts)
-        self._made = _describe(schema) | dict(_read_inputs(workspace, layouts, schema))
+        self._made = own_files(schema) | dict(_read_inputs(workspace, layouts, schema))
         self._merged = LocalStore(run.store, read_only=True)
         self._commits = dict(_find_commits(run))
 
@@ -101,17 +101,6 @@ class LiveStore(Store):
         names = (key[len(below) :] for key in self._made if key.startswith(below))
         for name in dict.fromkeys(name.split("/")[0] for name in names):
             yield name
-
-
-def _describe(schema: Mapping[str, Node]) -> dict[str, bytes]:
-    """Metadata and coordinates by key."""
-    described = {key: to_json(document) for key, document in documents(schema).items()}
-    for node in schema.values():
-        for array in node.arrays.values():
-            if array.labels is not None:
-                chunks = encode_labels(array)
-                described |= {f"{node.path}/{array.name}/{name}": chunks[name] for name in chunks}
-    return described
 
 
 def _find_commits(run: RunFolder) -> Iterator[tuple[str, LocalStore]]:
