@@ -1,19 +1,25 @@
-"""A run as xarray, and its tables."""
+"""A run as xarray, its statistics and its tables."""
 
 from mtljobs.results.areas import aoc, mean_curve, quantus
 from mtljobs.results.averages import Average
+from mtljobs.results.comparison import Comparison, Decline, compare, declines
 from mtljobs.results.completeness import PartialRunError
+from mtljobs.results.performance import Performance
 from mtljobs.results.run import open_run
 from mtljobs.results.sheets import to_markdown
 from mtljobs.results.table_files import markdown, read_tables, write_tables
-from mtljobs.results.tabulation import Performance, Tables, tables
+from mtljobs.results.tabulation import Tables, tables
 
 __all__ = [
     "Average",
+    "Comparison",
+    "Decline",
     "PartialRunError",
     "Performance",
     "Tables",
     "aoc",
+    "compare",
+    "declines",
     "markdown",
     "mean_curve",
     "open_run",

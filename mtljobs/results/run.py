@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ import xarray as xr
 from mtljobs.errors import UserError
 from mtljobs.ledger.paths import RunFolder, open_workspace
 from mtljobs.results.areas import MEASURE
+
+Place = tuple[str, str]
+"""(experiment, task) of a node."""
 
 
 def open_run(path: str | Path) -> xr.DataTree:
@@ -43,6 +47,13 @@ def open_run(path: str | Path) -> xr.DataTree:
                 .assign_attrs({MEASURE: measure})
             )
     return xr.DataTree.from_dict(nodes, name=_run_name(store))
+
+
+def task_nodes(run: xr.DataTree) -> Iterator[tuple[Place, xr.DataTree]]:
+    """Every (experiment, task) of a run with its node, tasks in their experiment's order."""
+    for name, experiment in run.children.items():
+        for task in experiment.attrs["tasks"].split():
+            yield (name, task), experiment.children[task]
 
 
 def find_store(path: str | Path) -> Path:

@@ -12,7 +12,8 @@ import numpy as np
 
 from mtljobs.contracts import STATUS
 from mtljobs.results.averages import OK, REACHED, Average
-from mtljobs.results.tabulation import Performance, Tables
+from mtljobs.results.performance import Performance
+from mtljobs.results.tabulation import Tables
 
 LEGEND = """\
 AOC: area over the curve of the faithfulness measure divided by its length, 0 where nothing is lost.

@@ -15,9 +15,10 @@ from mtljobs.ledger.paths import RunFolder, create_folder
 from mtljobs.plan.frozen import Plan, read_newest
 from mtljobs.results.averages import REACHED, Average
 from mtljobs.results.completeness import PartialRunError
+from mtljobs.results.performance import Performance
 from mtljobs.results.run import open_run
 from mtljobs.results.sheets import to_markdown
-from mtljobs.results.tabulation import Performance, Tables, tables
+from mtljobs.results.tabulation import Tables, tables
 from mtljobs.store.variables import flag_meaning
 
 
