@@ -124,6 +124,9 @@ def test_tables_of_a_synthetic_run_are_all_written(tmp_path: Path) -> None:
         "aoc.csv": 1 + 16 * 3,
         "aoc_groups.csv": 1 + 16 * 3 * 2,
         "performance.csv": 1 + 48 * 3 * 2,
+        "comparisons.csv": 1 + (16 - 3) * 3,
+        "declines.csv": 1 + 3 * 3,
+        "correlations.csv": 1 + 3 * 3 * 2,
     }
 
 

@@ -4,6 +4,7 @@ from mtljobs.results.areas import aoc, mean_curve, quantus
 from mtljobs.results.averages import Average
 from mtljobs.results.comparison import Comparison, Decline, compare, declines
 from mtljobs.results.completeness import PartialRunError
+from mtljobs.results.correlation import Correlation, correlate
 from mtljobs.results.performance import Performance
 from mtljobs.results.run import open_run
 from mtljobs.results.sheets import to_markdown
@@ -13,12 +14,14 @@ from mtljobs.results.tabulation import Tables, tables
 __all__ = [
     "Average",
     "Comparison",
+    "Correlation",
     "Decline",
     "PartialRunError",
     "Performance",
     "Tables",
     "aoc",
     "compare",
+    "correlate",
     "declines",
     "markdown",
     "mean_curve",

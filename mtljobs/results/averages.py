@@ -33,7 +33,7 @@ class Average:
         mean: Over all items with status 1, each with the same weight; NaN where there is none.
         low: Lower end of the 95 % bootstrap interval over images; NaN with fewer than 2 images.
         high: Its upper end.
-        error: Standard error of the mean by the same bootstrap: images are the clusters of items.
+        standard_error: Of the mean, by the same bootstrap: the items of an image are a cluster.
         quantus: Mean of Quantus's number over the same items; NaN where the measure is not IROF.
         items: How many items the mean is over.
         images: How many images they come from.
@@ -51,7 +51,7 @@ class Average:
     mean: float
     low: float
     high: float
-    error: float
+    standard_error: float
     quantus: float
     items: int
     images: int

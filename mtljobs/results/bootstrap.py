@@ -19,12 +19,12 @@ class Spread(NamedTuple):
     Attributes:
         low: Lower end of the 95 % interval.
         high: Its upper end.
-        error: Standard error of the mean.
+        standard_error: Of the mean.
     """
 
     low: float
     high: float
-    error: float
+    standard_error: float
 
 
 def spread_over_images(sums: np.ndarray, counts: np.ndarray, *, resamples: int) -> Spread:

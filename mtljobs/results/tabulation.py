@@ -12,6 +12,7 @@ import xarray as xr
 from mtljobs.results.averages import REACHED, Average, average
 from mtljobs.results.comparison import Comparison, Decline, compare_items, declines
 from mtljobs.results.completeness import Slot, count_missing, planned_status, refuse_partial
+from mtljobs.results.correlation import Correlation, correlate_items
 from mtljobs.results.items import read_items
 from mtljobs.results.performance import Performance, read_performance
 from mtljobs.results.run import task_nodes
@@ -27,6 +28,7 @@ class Tables:
         performance: Per experiment, task, metric, sparsity and seed.
         comparisons: Of each sparsity with the dense network, per experiment and task.
         declines: From which sparsity on faithfulness fell, per experiment and task.
+        correlations: Of faithfulness with each metric, per experiment and task.
         missing: Cells with planned items that are not there -> how many.
     """
 
@@ -35,6 +37,7 @@ class Tables:
     performance: tuple[Performance, ...]
     comparisons: tuple[Comparison, ...]
     declines: tuple[Decline, ...]
+    correlations: tuple[Correlation, ...]
     missing: Mapping[Slot, int]
 
 
@@ -73,13 +76,15 @@ def tables(
             )
             averages.append(of_sparsity())
             groups += [of_sparsity(group=str(group)) for group in areas["group"].values]
+    performance = read_performance(run, planned)
     comparisons = compare_items(items)
     return Tables(
         averages=tuple(averages),
         groups=tuple(groups),
-        performance=read_performance(run, planned),
+        performance=performance,
         comparisons=comparisons,
         declines=declines(comparisons),
+        correlations=correlate_items(items, performance),
         missing=missing,
     )
 

@@ -53,12 +53,11 @@ def test_a_group_is_averaged_by_itself() -> None:
 def test_without_any_item_there_is_no_mean_and_no_warning() -> None:
     row = average(make_items([[[0.5]]], [[[2]]]), experiment="e", task="t", reached={})
     assert row.items == row.images == row.seeds == 0
-    assert all(
-        map(math.isnan, (row.mean, row.low, row.high, row.error, row.seed_mean, row.seed_std))
-    )
+    spread = (row.low, row.high, row.standard_error, row.seed_std)
+    assert all(map(math.isnan, (row.mean, row.seed_mean, *spread)))
 
 
 def test_one_seed_has_no_spread_and_one_image_no_interval() -> None:
     row = average(make_items([[[0.25, 0.75]]], [[[1, 1]]]), experiment="e", task="t", reached={})
     assert row.mean == row.seed_mean == 0.5
-    assert all(map(math.isnan, (row.low, row.high, row.error, row.seed_std)))
+    assert all(map(math.isnan, (row.low, row.high, row.standard_error, row.seed_std)))

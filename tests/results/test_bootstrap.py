@@ -41,14 +41,14 @@ def test_the_interval_holds_the_mean_and_is_the_same_on_every_call() -> None:
 def test_the_standard_error_of_single_items_is_the_textbooks() -> None:
     values = np.random.default_rng(1).normal(size=400)
     spread = spread_over_images(values, np.ones(400), resamples=9999)
-    assert spread.error == pytest.approx(values.std(ddof=1) / math.sqrt(400), rel=0.02)
+    assert spread.standard_error == pytest.approx(values.std(ddof=1) / math.sqrt(400), rel=0.02)
 
 
 def test_the_interval_draws_images_not_items() -> None:
     # Twenty items that agree within each of two images say as much as two numbers.
     spread = spread_over_images(np.array([0.0, 10.0]), np.array([10, 10]), resamples=999)
     assert spread[:2] == (0.0, 1.0)
-    assert spread.error == pytest.approx(math.sqrt(1 / 8), rel=0.05)
+    assert spread.standard_error == pytest.approx(math.sqrt(1 / 8), rel=0.05)
 
 
 def test_images_without_items_are_not_drawn() -> None:
