@@ -33,8 +33,8 @@ def read_items(
 def _of_task(node: xr.DataTree, status: xr.DataArray | None) -> xr.Dataset:
     task = node.to_dataset()
     status = task["status"].load() if status is None else status
-    # Labels are put on at the end: xarray would compare all of them at every operation.
-    labelled = task[["irof", "status"]]
+    labelled = task[["irof"]].assign(status=status)
+    # Labels are put on again at the end: xarray would compare all of them at every operation.
     bare = labelled.drop_vars(set(labelled.coords) - {"n_segments"})
     parts = []
     for index in range(task.sizes["sparsity"]):  # the curves of one sparsity at a time in memory
@@ -43,12 +43,11 @@ def _of_task(node: xr.DataTree, status: xr.DataArray | None) -> xr.Dataset:
         parts.append(xr.Dataset({"aoc": area, "quantus": quantus_of(area, curves)}))
     areas = xr.concat(parts, dim="sparsity", coords="minimal", compat="override", join="override")
     areas = areas.assign_coords({axis: task[axis] for axis in areas.dims})
-    is_ok = status == OK
-    broken = int((is_ok & areas["aoc"].isnull()).sum())
+    broken = int(((status == OK) & areas["aoc"].isnull()).sum())
     if broken:
         raise CorruptionError(
             f"{broken} items of {node.path} have status 1 (ok) but no whole curve, "
             "or their images no superpixels: the store was changed after the merge, or a merge "
             "was killed. `mtljobs reduce` finishes a merge and checks it."
         )
-    return areas.where(is_ok).assign(status=status)
+    return areas.assign(status=status)
