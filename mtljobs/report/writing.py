@@ -16,7 +16,7 @@ from mtljobs.report.overlays import overlays
 from mtljobs.report.page import Drawing, Drawings, render_page
 from mtljobs.results import Tables, mean_curve, open_run, read_tables
 from mtljobs.results.areas import removes_superpixels
-from mtljobs.results.tabulation import task_nodes
+from mtljobs.results.run import task_nodes
 from mtljobs.store.damage import naming_damage
 
 

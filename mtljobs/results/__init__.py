@@ -1,21 +1,30 @@
-"""A run as xarray, and its tables."""
+"""A run as xarray, its statistics and its tables."""
 
 from mtljobs.results.areas import aoc, curves, mean_curve, quantus
 from mtljobs.results.averages import Average
+from mtljobs.results.comparison import Comparison, Decline, compare, declines
 from mtljobs.results.completeness import PartialRunError
+from mtljobs.results.correlation import Correlation, correlate
 from mtljobs.results.maps import saliency
+from mtljobs.results.performance import Performance
 from mtljobs.results.run import open_run
 from mtljobs.results.sheets import to_markdown
 from mtljobs.results.table_files import markdown, read_tables, write_tables
-from mtljobs.results.tabulation import Performance, Tables, tables
+from mtljobs.results.tabulation import Tables, tables
 
 __all__ = [
     "Average",
+    "Comparison",
+    "Correlation",
+    "Decline",
     "PartialRunError",
     "Performance",
     "Tables",
     "aoc",
+    "compare",
+    "correlate",
     "curves",
+    "declines",
     "markdown",
     "mean_curve",
     "open_run",

@@ -83,9 +83,14 @@ def quantus(items: xr.Dataset | xr.DataTree) -> xr.DataArray | xr.DataTree:
     """
     if isinstance(items, xr.DataTree):
         return _in_tree(quantus, items)
+    return quantus_of(aoc(items), items)
+
+
+def quantus_of(area: xr.DataArray, items: xr.Dataset) -> xr.DataArray:
+    """`quantus` of a dataset whose `aoc` is at hand."""
     curve, segments, _ = _curves(items)
     first = curve.isel(step=1, drop=True).astype(float)
-    number = segments * aoc(items) + (1 + first) / 2
+    number = segments * area + (1 + first) / 2
     if not removes_superpixels(items):
         number = xr.full_like(number, np.nan)
     return number.rename("quantus").assign_attrs(long_name="IROF as Quantus 0.5.3", units="1")

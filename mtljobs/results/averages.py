@@ -8,13 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
-from scipy import stats
 
 from mtljobs.contracts import STATUS
-
-RESAMPLES = 9999
-GROUP_RESAMPLES = 1999
-"""Bootstrap samples behind an interval over all groups, and over one of many groups."""
+from mtljobs.results.bootstrap import GROUP_RESAMPLES, RESAMPLES, spread_over_images
 
 REACHED = {
     "parameters": "parameters removed",
@@ -37,6 +33,7 @@ class Average:
         mean: Over all items with status 1, each with the same weight; NaN where there is none.
         low: Lower end of the 95 % bootstrap interval over images; NaN with fewer than 2 images.
         high: Its upper end.
+        standard_error: Of the mean, by the same bootstrap: the items of an image are a cluster.
         quantus: Mean of Quantus's number over the same items; NaN where the measure is not IROF.
         items: How many items the mean is over.
         images: How many images they come from.
@@ -54,6 +51,7 @@ class Average:
     mean: float
     low: float
     high: float
+    standard_error: float
     quantus: float
     items: int
     images: int
@@ -78,17 +76,20 @@ def average(
         group: The one to average over; None: all.
 
     Source:
-        Percentile bootstrap (Efron & Tibshirani 1993, ch. 13) by scipy. The unit that is drawn is
-        the image, with all its items of all groups and seeds, since these are not independent;
-        the statistic is (sum of AOC) / (number of items), so that the point estimate is the plain
-        mean over items. It speaks for other images, not for other seeds: see `seed_std`.
+        The unit that `spread_over_images` draws is the image, with all its items of all groups and
+        seeds, since these are not independent; the statistic is (sum of AOC) / (number of items),
+        so that the point estimate is the plain mean over items. It speaks for other images, not
+        for other seeds: see `seed_std`.
     """
-    chosen = items if group is None else items.sel(group=[group])
-    chosen = chosen.transpose("image", "group", "seed")
-    areas, status = chosen["aoc"].values, chosen["status"].values
+    axes = ("image", "group", "seed")
+    chosen = slice(None) if group is None else items["group"].values == group
+    areas, quantus, status = (
+        items.variables[name].transpose(*axes).values[:, chosen]
+        for name in ("aoc", "quantus", "status")
+    )
     ok = status == OK
     per_image = ok.sum(axis=(1, 2))
-    low, high = image_interval(
+    spread = spread_over_images(
         areas.sum(axis=(1, 2), where=ok),
         per_image,
         resamples=RESAMPLES if group is None else GROUP_RESAMPLES,
@@ -101,9 +102,8 @@ def average(
         sparsity=float(items["sparsity"]),
         reached=reached,
         mean=_mean(areas[ok]),
-        low=low,
-        high=high,
-        quantus=_mean(chosen["quantus"].values[ok]),
+        **spread._asdict(),
+        quantus=_mean(quantus[ok]),
         items=int(ok.sum()),
         images=int(np.count_nonzero(per_image)),
         seed_mean=_mean(np.array(by_seed)),
@@ -111,33 +111,6 @@ def average(
         seeds=len(by_seed),
         counts={code: int(np.count_nonzero(status == code)) for code in STATUS},
     )
-
-
-def image_interval(sums: np.ndarray, counts: np.ndarray, *, resamples: int) -> tuple[float, float]:
-    """95 % interval of sum(sums) / sum(counts) when images are drawn with replacement.
-
-    Images without any item are not drawn: they say nothing about the mean.
-
-    Args:
-        sums: Sum over the items of each image.
-        counts: Number of items of each image.
-
-    Returns:
-        Its ends, the same on every call; NaN with fewer than two images.
-    """
-    drawn = counts > 0
-    if np.count_nonzero(drawn) < 2:
-        return math.nan, math.nan
-    result = stats.bootstrap(
-        (sums[drawn], counts[drawn]),
-        lambda sums, counts, axis: sums.sum(axis) / counts.sum(axis),
-        paired=True,
-        vectorized=True,
-        n_resamples=resamples,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
 def _mean(values: np.ndarray) -> float:

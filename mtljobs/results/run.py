@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ from mtljobs.plan.frozen import Plan, read_newest
 from mtljobs.results.areas import MEASURE
 from mtljobs.results.maps import SIZE
 from mtljobs.store.live import LiveStore
+
+Place = tuple[str, str]
+"""(experiment, task) of a node."""
 
 
 def open_run(path: str | Path, *, live: bool = False) -> xr.DataTree:
@@ -61,6 +65,13 @@ def _complete(stored: xr.DataTree, *, name: str) -> xr.DataTree:
                 nodes[node.path].assign_coords(n_segments=n_segments).assign_attrs(facts)
             )
     return xr.DataTree.from_dict(nodes, name=name)
+
+
+def task_nodes(run: xr.DataTree) -> Iterator[tuple[Place, xr.DataTree]]:
+    """Every (experiment, task) of a run with its node, tasks in their experiment's order."""
+    for name, experiment in run.children.items():
+        for task in experiment.attrs["tasks"].split():
+            yield (name, task), experiment.children[task]
 
 
 def find_store(path: str | Path) -> Path:

@@ -12,7 +12,10 @@ import numpy as np
 
 from mtljobs.contracts import STATUS
 from mtljobs.results.averages import OK, REACHED, Average
-from mtljobs.results.tabulation import Performance, Tables
+from mtljobs.results.comparison import Comparison, Decline
+from mtljobs.results.correlation import Correlation
+from mtljobs.results.performance import Performance
+from mtljobs.results.tabulation import Tables
 
 LEGEND = """\
 AOC: area over the curve of the faithfulness measure divided by its length, 0 where nothing is lost.
@@ -20,7 +23,18 @@ Mean over items [95 % bootstrap interval over images], n items. Performance: mea
 standard deviation; the constant predictor ignores the image. † no better than the constant
 predictor."""
 
+TESTS_LEGEND = """\
+Each sparsity beside the dense network, image by image, over the items that both have: negative
+where faithfulness fell. Difference: mean [95 % bootstrap interval over images]; shift: median
+difference by Hodges and Lehmann; effect: matched-pairs rank-biserial correlation; p: Wilcoxon's
+signed-rank test (exact for few images: fewer than 6 are never significant), and corrected by Holm
+for all comparisons of the experiment. Decline: the smallest sparsity whose comparison, and that of
+every larger one, is negative with a corrected p < 0.05. Correlation: Spearman's rho over networks,
+positive where better performance goes with more faithful explanations; p by permutation, not
+corrected."""
+
 Value = TypeVar("Value")
+Row = TypeVar("Row", Average, Performance, Comparison, Decline, Correlation)
 
 
 @dataclass(frozen=True)
@@ -32,19 +46,32 @@ class Sheet:
 
 
 def to_markdown(tables: Tables, *, title: str) -> str:
-    """Averaged AOC, performance and counts: sheets per experiment, a column per sparsity."""
-    parts = [f"# {title}", LEGEND]
+    """Everything in `tables` but single groups and networks: sheets per experiment."""
+    parts = [f"# {title}", LEGEND, TESTS_LEGEND]
     if tables.missing:
         items = sum(tables.missing.values())
         parts.append(f"**Partial: {items} items of {len(tables.missing)} cells are missing.**")
     for experiment in experiments(tables):
-        averages = [row for row in tables.averages if row.experiment == experiment]
-        performance = [row for row in tables.performance if row.experiment == experiment]
-        counts = count_sheet(averages)
-        sheets = [aoc_sheet(averages), performance_sheet(performance, averages)]
-        sheets += [counts] if counts.body else []
-        parts += [f"## {experiment}", *map(_to_markdown, sheets)]
+        sheets = experiment_sheets(tables, experiment).values()
+        parts += [f"## {experiment}", *(_to_markdown(sheet) for sheet in sheets if sheet.body)]
     return "\n\n".join(parts) + "\n"
+
+
+def experiment_sheets(tables: Tables, experiment: str) -> dict[str, Sheet]:
+    """All sheets of one experiment, by what they hold; some may have no rows."""
+
+    def of_experiment(rows: Iterable[Row]) -> list[Row]:
+        return [row for row in rows if row.experiment == experiment]
+
+    averages = of_experiment(tables.averages)
+    return {
+        "aoc": aoc_sheet(averages),
+        "performance": performance_sheet(of_experiment(tables.performance), averages),
+        "counts": count_sheet(averages),
+        "comparisons": comparison_sheet(of_experiment(tables.comparisons)),
+        "declines": decline_sheet(of_experiment(tables.declines)),
+        "correlations": correlation_sheet(of_experiment(tables.correlations)),
+    }
 
 
 def experiments(tables: Tables) -> list[str]:
@@ -93,6 +120,39 @@ def count_sheet(averages: Sequence[Average]) -> Sheet:
     return Sheet(["items not averaged", *_columns(averages)], body)
 
 
+def comparison_sheet(comparisons: Iterable[Comparison]) -> Sheet:
+    """Each sparsity of one experiment against its dense network, a row per task and sparsity."""
+    header = ["compared with 0 %", "images", "difference", "shift", "effect", "p", "p (Holm)"]
+    body = [
+        [f"{row.task} {per_cent(row.sparsity)}", str(row.images), _difference(row),
+         _number(row.shift), _number(row.effect), _p(row.p), _p(row.p_holm)]
+        for row in comparisons
+    ]  # fmt: skip
+    return Sheet(header, body)
+
+
+def decline_sheet(declines: Iterable[Decline]) -> Sheet:
+    """From which sparsity on the tasks of one experiment are explained less faithfully."""
+    body = [
+        [
+            row.task,
+            "none" if row.sparsity is None else per_cent(row.sparsity),
+            ", ".join(map(per_cent, row.compared)) or "-",
+        ]
+        for row in declines
+    ]
+    return Sheet(["significant decline", "from", "of the sparsities"], body)
+
+
+def correlation_sheet(correlations: Iterable[Correlation]) -> Sheet:
+    """Faithfulness with every metric of one experiment."""
+    body = [
+        [f"{row.task} {row.metric}", str(row.networks), _number(row.rho), _p(row.p)]
+        for row in correlations
+    ]
+    return Sheet(["correlation with AOC", "networks", "rho", "p"], body)
+
+
 def per_cent(fraction: float) -> str:
     """A sparsity as people read it.
 
@@ -124,6 +184,19 @@ def _aoc(row: Average) -> str:
         return "-"
     interval = "" if math.isnan(row.low) else f" [{row.low:.3f}, {row.high:.3f}]"
     return f"{row.mean:.3f}{interval} n={row.items}"
+
+
+def _difference(row: Comparison) -> str:
+    interval = "" if math.isnan(row.low) else f" [{row.low:.3f}, {row.high:.3f}]"
+    return _number(row.difference) + interval
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
+
+
+def _p(p: float) -> str:
+    return "<0.001" if p < 0.001 else _number(p)
 
 
 def _performance(rows: Sequence[Performance], sparsities: Iterable[float]) -> list[str]:

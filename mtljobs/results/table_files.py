@@ -1,4 +1,4 @@
-"""Tables as files: CSV for programs, Markdown for people, and the records that they rest on."""
+"""Tables as files: CSV for programs, Markdown for people, LaTeX for papers, and their records."""
 
 from __future__ import annotations
 
@@ -14,14 +14,21 @@ from mtljobs.ledger.files import hash_file, replace_file, to_json
 from mtljobs.ledger.paths import RunFolder, create_folder
 from mtljobs.plan.frozen import Plan, read_newest
 from mtljobs.results.averages import REACHED, Average
+from mtljobs.results.comparison import Comparison, Decline
 from mtljobs.results.completeness import PartialRunError
+from mtljobs.results.correlation import Correlation
+from mtljobs.results.latex import to_latex
+from mtljobs.results.performance import Performance
 from mtljobs.results.run import open_run
-from mtljobs.results.sheets import to_markdown
-from mtljobs.results.tabulation import Performance, Tables, tables
+from mtljobs.results.sheets import experiment_sheets, experiments, to_markdown
+from mtljobs.results.tabulation import Tables, tables
 from mtljobs.store.variables import flag_meaning
 
 RECORDS = "records.json"
 """Among the tables: which records they rest on."""
+
+IN_LATEX = ("aoc", "performance", "comparisons")
+"""The sheets that papers print."""
 
 
 def read_tables(run: RunFolder, *, allow_partial: bool) -> Tables:
@@ -55,8 +62,9 @@ def write_tables(run: RunFolder, *, allow_partial: bool) -> Path:
     """Write a run's tables; the same results give the same bytes.
 
     `aoc.csv` (a row per experiment, task, sparsity), `aoc_groups.csv`, `performance.csv` (a row
-    per network and metric), `aoc.md` (the same to read), and `records.json`, last: the sha256 of
-    every ledger record that they rest on.
+    per network and metric), `comparisons.csv`, `declines.csv`, `correlations.csv`, `aoc.md` (the
+    same to read), `aoc.tex`, `performance.tex`, `comparisons.tex` for papers, and
+    `records.json`, last: the sha256 of every ledger record that they rest on.
 
     Returns:
         The folder that they lie in.
@@ -85,7 +93,11 @@ def table_contents(run: RunFolder, *, allow_partial: bool) -> dict[str, bytes]:
         "aoc.csv": _averages_csv(numbers.averages).encode(),
         "aoc_groups.csv": _averages_csv(numbers.groups).encode(),
         "performance.csv": _performance_csv(numbers.performance).encode(),
+        "comparisons.csv": _comparisons_csv(numbers.comparisons).encode(),
+        "declines.csv": _declines_csv(numbers.declines).encode(),
+        "correlations.csv": _correlations_csv(numbers.correlations).encode(),
         "aoc.md": to_markdown(numbers, title=run.name).encode(),
+        **{f"{kind}.tex": _latex(numbers, kind).encode() for kind in IN_LATEX},
         RECORDS: to_json(records),
     }
 
@@ -105,6 +117,10 @@ def markdown(run: RunFolder) -> str:
     return path.read_text(encoding="utf-8")
 
 
+def _latex(numbers: Tables, kind: str) -> str:
+    return to_latex({name: experiment_sheets(numbers, name)[kind] for name in experiments(numbers)})
+
+
 def read_hashes(run: RunFolder) -> dict[str, str]:
     """Shard -> sha256 of its record in the ledger."""
     return {path.stem: hash_file(path) for path in sorted(run.ledger.glob("*.json"))}
@@ -113,13 +129,13 @@ def read_hashes(run: RunFolder) -> dict[str, str]:
 def _averages_csv(rows: Iterable[Average]) -> str:
     counts = {code: flag_meaning(text) for code, text in STATUS.items()}
     header = ("experiment", "task", "group", "sparsity", *(f"sparsity_{part}" for part in REACHED),
-              "aoc", "aoc_low", "aoc_high", "quantus", "items", "images", "seed_mean", "seed_std",
-              "seeds", *counts.values())  # fmt: skip
+              "aoc", "aoc_low", "aoc_high", "aoc_se", "quantus", "items", "images",
+              "seed_mean", "seed_std", "seeds", *counts.values())  # fmt: skip
     body = [
         (row.experiment, row.task, row.group or "all", row.sparsity,
          *(row.reached.get(part, math.nan) for part in REACHED), row.mean, row.low, row.high,
-         row.quantus, row.items, row.images, row.seed_mean, row.seed_std, row.seeds,
-         *(row.counts[code] for code in counts))
+         row.standard_error, row.quantus, row.items, row.images,
+         row.seed_mean, row.seed_std, row.seeds, *(row.counts[code] for code in counts))
         for row in rows
     ]  # fmt: skip
     return _csv(header, body)
@@ -131,6 +147,37 @@ def _performance_csv(rows: Iterable[Performance]) -> str:
     body = [
         (row.experiment, row.task, row.metric, str(row.lower_is_better).lower(), row.sparsity,
          row.seed, row.value, row.constant)
+        for row in rows
+    ]  # fmt: skip
+    return _csv(header, body)
+
+
+def _comparisons_csv(rows: Iterable[Comparison]) -> str:
+    header = ("experiment", "task", "sparsity", "items", "images", "difference", "difference_low",
+              "difference_high", "shift", "effect", "p", "p_holm")  # fmt: skip
+    body = [
+        (row.experiment, row.task, row.sparsity, row.items, row.images, row.difference, row.low,
+         row.high, row.shift, row.effect, row.p, row.p_holm)
+        for row in rows
+    ]  # fmt: skip
+    return _csv(header, body)
+
+
+def _declines_csv(rows: Iterable[Decline]) -> str:
+    header = ("experiment", "task", "from_sparsity", "compared")
+    body = [
+        (row.experiment, row.task, math.nan if row.sparsity is None else row.sparsity,
+         " ".join(map(_field, row.compared)))
+        for row in rows
+    ]  # fmt: skip
+    return _csv(header, body)
+
+
+def _correlations_csv(rows: Iterable[Correlation]) -> str:
+    header = ("experiment", "task", "metric", "lower_is_better", "networks", "rho", "p")
+    body = [
+        (row.experiment, row.task, row.metric, str(row.lower_is_better).lower(), row.networks,
+         row.rho, row.p)
         for row in rows
     ]  # fmt: skip
     return _csv(header, body)

@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 
-import numpy as np
 import xarray as xr
 
-from mtljobs.errors import CorruptionError
-from mtljobs.results.areas import aoc, quantus
-from mtljobs.results.averages import OK, REACHED, Average, average
+from mtljobs.results.averages import REACHED, Average, average
+from mtljobs.results.comparison import Comparison, Decline, compare_items, declines
 from mtljobs.results.completeness import Slot, count_missing, planned_status, refuse_partial
-
-
-@dataclass(frozen=True)
-class Performance:
-    """One metric of one network, pooled over the test split.
-
-    Attributes:
-        value: NaN where the network is not evaluated yet, or no pixel was valid.
-        constant: The same metric of the training split's constant predictor.
-    """
-
-    experiment: str
-    task: str
-    metric: str
-    lower_is_better: bool
-    sparsity: float
-    seed: int
-    value: float
-    constant: float
+from mtljobs.results.correlation import Correlation, correlate_items
+from mtljobs.results.items import read_items
+from mtljobs.results.performance import Performance, read_performance
+from mtljobs.results.run import task_nodes
 
 
 @dataclass(frozen=True)
@@ -42,12 +26,18 @@ class Tables:
         averages: Per experiment, task and sparsity.
         groups: The same per group.
         performance: Per experiment, task, metric, sparsity and seed.
+        comparisons: Of each sparsity with the dense network, per experiment and task.
+        declines: From which sparsity on faithfulness fell, per experiment and task.
+        correlations: Of faithfulness with each metric, per experiment and task.
         missing: Cells with planned items that are not there -> how many.
     """
 
     averages: tuple[Average, ...]
     groups: tuple[Average, ...]
     performance: tuple[Performance, ...]
+    comparisons: tuple[Comparison, ...]
+    declines: tuple[Decline, ...]
+    correlations: tuple[Correlation, ...]
     missing: Mapping[Slot, int]
 
 
@@ -65,83 +55,46 @@ def tables(
         PartialRunError: Items have status 0 or 8, and `allow_partial` is False.
         CorruptionError: An item's status says ok, and it has no curve.
     """
-    nodes = dict(task_nodes(run))
     statuses = {
         place: planned_status(node.to_dataset()["status"].load(), place[0], planned)
-        for place, node in nodes.items()
+        for place, node in task_nodes(run)
     }
     missing = count_missing(statuses)
     if not allow_partial:
         refuse_partial(missing, statuses)
+    items = read_items(run, statuses)
     averages: list[Average] = []
     groups: list[Average] = []
-    performance: list[Performance] = []
-    for (experiment, task), node in nodes.items():
-        for items, reached in _by_sparsity(node, statuses[experiment, task]):
-            labels = {"experiment": experiment, "task": task}
-            averages.append(average(items, reached=reached, **labels))
-            groups += [
-                average(items, group=str(group), reached=reached, **labels)
-                for group in items["group"].values
-            ]
-        performance += [
-            row
-            for row in _performance(experiment, task, node)
-            if planned is None or (experiment, row.sparsity, row.seed) in planned
-        ]
-    return Tables(tuple(averages), tuple(groups), tuple(performance), missing)
-
-
-def task_nodes(run: xr.DataTree) -> Iterator[tuple[tuple[str, str], xr.DataTree]]:
-    """Every (experiment, task) of a run with its node, tasks in their experiment's order."""
-    for name, experiment in run.children.items():
-        for task in experiment.attrs["tasks"].split():
-            yield (name, task), experiment.children[task]
-
-
-def _by_sparsity(
-    node: xr.DataTree, status: xr.DataArray
-) -> Iterator[tuple[xr.Dataset, dict[str, float]]]:
-    """Items of each sparsity, one at a time in memory, and the sparsities reached."""
-    for index in range(node.sizes["sparsity"]):
-        chosen = node.to_dataset().isel(sparsity=index)
-        items = xr.Dataset(
-            {"aoc": aoc(chosen), "quantus": quantus(chosen), "status": status.isel(sparsity=index)}
-        )
-        broken = (items["status"] == OK) & items["aoc"].isnull()
-        if broken.any():
-            raise CorruptionError(
-                f"{int(broken.sum())} items of {node.path} have status 1 (ok) but no whole curve, "
-                "or their images no superpixels: the store was changed after the merge, or a merge "
-                "was killed. `mtljobs reduce` finishes a merge and checks it."
+    for (experiment, task), areas in items.items():
+        for index, reached in enumerate(_sparsities_reached(run.children[experiment])):
+            of_sparsity = partial(
+                average,
+                areas.isel(sparsity=index),
+                experiment=experiment,
+                task=task,
+                reached=reached,
             )
-        yield items, _sparsities_reached(node.parent, index)
+            averages.append(of_sparsity())
+            groups += [of_sparsity(group=str(group)) for group in areas["group"].values]
+    performance = read_performance(run, planned)
+    comparisons = compare_items(items)
+    return Tables(
+        averages=tuple(averages),
+        groups=tuple(groups),
+        performance=performance,
+        comparisons=comparisons,
+        declines=declines(comparisons),
+        correlations=correlate_items(items, performance),
+        missing=missing,
+    )
 
 
-def _sparsities_reached(experiment: xr.DataTree | None, index: int) -> dict[str, float]:
-    if experiment is None:
-        return {}
-    arrays = experiment.to_dataset().isel(sparsity=index)
-    means = {
-        part: float(arrays[f"sparsity_{part}"].mean())  # of the seeds that are there
-        for part in REACHED
-        if f"sparsity_{part}" in arrays
-    }
-    return {part: mean for part, mean in means.items() if not math.isnan(mean)}
-
-
-def _performance(experiment: str, task: str, node: xr.DataTree) -> Iterator[Performance]:
-    values = node.to_dataset()["performance"].transpose("metric", "sparsity", "seed").load()
-    errors = values.attrs["lower_is_better"].split()
-    for metric, sparsity, seed in np.ndindex(values.shape):
-        name = str(values["metric"].values[metric])
-        yield Performance(
-            experiment=experiment,
-            task=task,
-            metric=name,
-            lower_is_better=name in errors,
-            sparsity=float(values["sparsity"][sparsity]),
-            seed=int(values["seed"][seed]),
-            value=float(values[metric, sparsity, seed]),
-            constant=float(node["performance_constant"][metric]),
-        )
+def _sparsities_reached(experiment: xr.DataTree) -> list[dict[str, float]]:
+    """What is really gone at each sparsity, mean over the seeds that are there."""
+    arrays = experiment.to_dataset()
+    parts = [part for part in REACHED if f"sparsity_{part}" in arrays]
+    means = {part: arrays[f"sparsity_{part}"].mean("seed").values.tolist() for part in parts}
+    return [
+        {part: values[index] for part, values in means.items() if not math.isnan(values[index])}
+        for index in range(arrays.sizes["sparsity"])
+    ]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from mtljobs.results.averages import average, image_interval
+from mtljobs.results.averages import average
 
 
 def make_items(areas: list[list[list[float]]], status: list[list[list[int]]]) -> xr.Dataset:
@@ -53,31 +53,11 @@ def test_a_group_is_averaged_by_itself() -> None:
 def test_without_any_item_there_is_no_mean_and_no_warning() -> None:
     row = average(make_items([[[0.5]]], [[[2]]]), experiment="e", task="t", reached={})
     assert row.items == row.images == row.seeds == 0
-    assert all(map(math.isnan, (row.mean, row.low, row.high, row.seed_mean, row.seed_std)))
+    spread = (row.low, row.high, row.standard_error, row.seed_std)
+    assert all(map(math.isnan, (row.mean, row.seed_mean, *spread)))
 
 
 def test_one_seed_has_no_spread_and_one_image_no_interval() -> None:
     row = average(make_items([[[0.25, 0.75]]], [[[1, 1]]]), experiment="e", task="t", reached={})
     assert row.mean == row.seed_mean == 0.5
-    assert all(map(math.isnan, (row.low, row.high, row.seed_std)))
-
-
-def test_the_interval_holds_the_mean_and_is_the_same_on_every_call() -> None:
-    generator = np.random.default_rng(7)
-    counts = generator.integers(1, 9, 40)
-    sums = generator.normal(0.6, 0.1, 40) * counts
-    low, high = image_interval(sums, counts, resamples=999)
-    assert low < sums.sum() / counts.sum() < high
-    assert (low, high) == image_interval(sums, counts, resamples=999)
-
-
-def test_the_interval_draws_images_not_items() -> None:
-    # Twenty items that agree within each of two images say as much as two numbers.
-    low, high = image_interval(np.array([0.0, 10.0]), np.array([10, 10]), resamples=999)
-    assert (low, high) == (0.0, 1.0)
-
-
-def test_images_without_items_are_not_drawn() -> None:
-    some = image_interval(np.array([1.0, 2.0, 3.0]), np.array([4, 4, 4]), resamples=999)
-    more = image_interval(np.array([1.0, 0.0, 2.0, 3.0]), np.array([4, 0, 4, 4]), resamples=999)
-    assert some == more
+    assert all(map(math.isnan, (row.low, row.high, row.standard_error, row.seed_std)))

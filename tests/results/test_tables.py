@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from mtljobs.plan.frozen import Plan, freeze_plan, read_newest
 from mtljobs.results import (
     PartialRunError,
     aoc,
+    compare,
+    correlate,
+    declines,
     markdown,
     open_run,
     read_tables,
@@ -22,6 +26,8 @@ from mtljobs.results import (
     to_markdown,
     write_tables,
 )
+from mtljobs.results.latex import escape
+from mtljobs.results.sheets import experiment_sheets
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +114,47 @@ def test_writing_tables_again_gives_the_same_bytes(tabulated_run: RunFolder) -> 
     write_tables(tabulated_run, allow_partial=False)
     again = {path.name: path.read_bytes() for path in tabulated_run.tables.iterdir()}
     assert first == again
-    assert set(first) == {"aoc.csv", "aoc_groups.csv", "performance.csv", "aoc.md", "records.json"}
+    assert set(first) == {
+        "aoc.csv", "aoc_groups.csv", "performance.csv", "comparisons.csv", "declines.csv",
+        "correlations.csv", "aoc.md", "aoc.tex", "performance.tex", "comparisons.tex",
+        "records.json",
+    }  # fmt: skip
+
+
+def test_comparisons_declines_and_correlations_are_those_of_the_run(tabulated_run) -> None:
+    run = open_run(tabulated_run.root)
+    rows = read_rows(tabulated_run.tables / "comparisons.csv")
+    expected = compare(run)
+    assert [row["task"] for row in rows] == [row.task for row in expected]
+    for name in ("sparsity", "items", "images", "difference", "shift", "effect", "p", "p_holm"):
+        found = [float(row[name]) for row in rows]
+        assert found == pytest.approx([getattr(row, name) for row in expected], rel=1e-5)
+    rows = read_rows(tabulated_run.tables / "declines.csv")
+    assert [row["from_sparsity"] for row in rows] == [""] * len(declines(expected))
+    assert {row["compared"] for row in rows} == {"0.5 0.9", "0.5 0.75"}
+    rows = read_rows(tabulated_run.tables / "correlations.csv")
+    expected = correlate(run)
+    assert [row["metric"] for row in rows] == [row.metric for row in expected]
+    assert [float(row["rho"]) for row in rows] == pytest.approx(
+        [row.rho for row in expected], rel=1e-5
+    )
+
+
+def test_markdown_and_latex_are_of_the_same_sheets(tabulated_run: RunFolder) -> None:
+    text = markdown(tabulated_run)
+    sheets = experiment_sheets(read_tables(tabulated_run, allow_partial=False), "segnet-hrank")
+    for kind in ("aoc", "performance", "comparisons"):
+        latex = (tabulated_run.tables / f"{kind}.tex").read_text(encoding="utf-8")
+        assert r"{segnet-hrank} \\" in latex
+        for row in (sheets[kind].header, *sheets[kind].body):
+            assert " & ".join(map(escape, row)) + r" \\" in latex
+            assert all(f" {cell} " in text for cell in row)
+
+
+def test_six_images_are_too_few_for_a_significant_decline(tabulated_run: RunFolder) -> None:
+    text = markdown(tabulated_run)
+    assert re.search(r"\| depth +\| none \| +50 %, 90 % \|", text)
+    assert re.search(r"\| depth abs_error +\| +6 \| +0\.\d{3} \|", text)
 
 
 def test_markdown_columns_line_up_and_hold_the_numbers(tabulated_run: RunFolder) -> None:
