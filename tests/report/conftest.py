@@ -23,6 +23,12 @@ def synthetic() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def stored_run(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A complete run without its report."""
+    return synthetic.write_run(RunFolder(tmp_path_factory.mktemp("workspace") / "stored"))
+
+
+@pytest.fixture(scope="session")
 def reported_run(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A complete run with its report."""
     run = synthetic.write_run(RunFolder(tmp_path_factory.mktemp("workspace") / "study"))
