@@ -127,6 +127,11 @@ def show_image(axes: Axes, pixels: np.ndarray, *, title: str) -> None:
     """An image (row, column, rgb) in [0, 1], without axes."""
     axes.imshow(pixels, vmin=0, vmax=1)
     axes.set_title(title, fontsize=7.5, loc="center")
+    hide_frame(axes)
+
+
+def hide_frame(axes: Axes) -> None:
+    """Leave of the axes what they show, and their labels."""
     axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
     for spine in axes.spines.values():

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mtljobs.contracts import STATUS
-from mtljobs.report.drawing import grid_of_axes, head, show_image, style
+from mtljobs.report.drawing import grid_of_axes, head, hide_frame, show_image, style
 from mtljobs.results.averages import OK
 from mtljobs.results.sheets import per_cent
 
@@ -39,15 +39,16 @@ def overlays(task: xr.Dataset, inputs: xr.Dataset, *, title: str) -> Figure:
     sparsities = _spread(task["sparsity"].values)
     shown = task.isel(seed=0).sel(image=image, sparsity=sparsities)
     groups = _frequent_groups(shown["status"])
+    proportion = segments.sizes["row"] / segments.sizes["column"]
     with style():
         figure, grid = grid_of_axes(
-            len(sparsities), 1 + len(groups), widest=1.6, proportion=_proportion(pixels)
+            len(sparsities), 1 + len(groups), widest=1.6, proportion=proportion
         )
         head(figure, title, f"image {image}")
         show_image(grid[0][0], pixels, title="image")
         for row, sparsity in zip(grid, sparsities, strict=True):
             row[0].set_ylabel(per_cent(sparsity))
-            _hide(row[0])
+            hide_frame(row[0])
             for axes, group in zip(row[1:], groups, strict=True):
                 item = shown.sel(group=group, sparsity=sparsity)
                 heading = _in_lines(group) if row is grid[0] else ""
@@ -100,21 +101,9 @@ def _frequent_groups(status: xr.DataArray) -> list[str]:
     return [str(group) for group in status["group"].values[best]]
 
 
-def _proportion(pixels: np.ndarray) -> float:
-    rows, columns, _ = pixels.shape
-    return float(rows / columns)
-
-
 def _in_lines(name: str) -> str:
     """A name that no column is too narrow for."""
     return "\n".join(textwrap.wrap(name, 11, max_lines=2, placeholder="…"))
-
-
-def _hide(axes: Axes) -> None:
-    """The axes as nothing but their label."""
-    axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
 
 
 def _show_item(

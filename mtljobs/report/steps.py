@@ -110,6 +110,6 @@ def _draw_curve(axes: Axes, curve: np.ndarray, shown: np.ndarray, *, area: float
     axes.plot(steps, curve, color=SERIES[0])
     axes.plot(shown, curve[shown], color=SERIES[0], marker="o", linestyle="none")
     axes.axhline(1, color=GREY, linewidth=0.8, zorder=1)
-    axes.set_title(f"AOC = {area:.3f}, the shaded area by the number of superpixels")
+    axes.set_title(f"AOC = {area:.3f}, the shaded area divided by the number of superpixels")
     axes.set(xlabel="superpixels removed", ylabel="score / clean score")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

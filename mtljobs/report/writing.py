@@ -132,7 +132,7 @@ def _draw_steps(tree: xr.DataTree) -> Iterator[Drawing]:
                 figure,
                 alt=f"An image while its superpixels go, and its curve of {task}.",
                 caption="One item step by step: superpixels go, the most salient first, and the "
-                "score falls; the shaded area, divided by the number of superpixels, is the AOC. "
+                "score falls. Where it is above 1, the shaded area counts as negative. "
                 "Chosen by rule: the first task, the preview image with most maps, the lowest "
                 "sparsity, the first seed, and the first group with a curve.",
                 kind="jpeg",

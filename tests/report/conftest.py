@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import sys
 from pathlib import Path
@@ -30,7 +31,10 @@ def stored_run(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="session")
 def reported_run(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A complete run with its report."""
-    run = synthetic.write_run(RunFolder(tmp_path_factory.mktemp("workspace") / "study"))
+    """A complete run with its report; one of its experiments keeps no previews."""
+    layouts = synthetic.make_layouts()
+    layouts["segnet-hrank"] = dataclasses.replace(layouts["segnet-hrank"], previews=0)
+    run = RunFolder(tmp_path_factory.mktemp("workspace") / "study")
+    synthetic.write_run(run, layouts=layouts)
     write_report(run)
     return run
