@@ -10,6 +10,7 @@ import pytest
 
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.report import write_report
+from mtljobs.results import Tables, read_tables
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +28,12 @@ def synthetic() -> ModuleType:
 def stored_run(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A complete run without its report."""
     return synthetic.write_run(RunFolder(tmp_path_factory.mktemp("workspace") / "stored"))
+
+
+@pytest.fixture(scope="session")
+def found(stored_run: RunFolder) -> Tables:
+    """What `stored_run` comes to."""
+    return read_tables(stored_run, allow_partial=False)
 
 
 @pytest.fixture(scope="session")

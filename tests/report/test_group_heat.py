@@ -7,13 +7,13 @@ import pytest
 
 from mtljobs.report.drawing import png
 from mtljobs.report.group_heat import group_heat
-from mtljobs.results import Average, read_tables
+from mtljobs.results import Average, Tables
 
 
-@pytest.fixture(scope="module")
-def rows(stored_run) -> list[Average]:
-    found = read_tables(stored_run, allow_partial=False).groups
-    return [r for r in found if (r.experiment, r.task) == ("segnet-netslim", "segmentation")]
+@pytest.fixture
+def rows(found: Tables) -> list[Average]:
+    place = ("segnet-netslim", "segmentation")
+    return [row for row in found.groups if (row.experiment, row.task) == place]
 
 
 def test_cells_hold_the_averages_by_group_and_sparsity(rows: list[Average]) -> None:

@@ -21,7 +21,7 @@ from mtljobs.report.layers import layer_profiles
 from mtljobs.report.overlays import overlays
 from mtljobs.report.steps import removal_steps
 from mtljobs.report.trends import faithfulness, performance
-from mtljobs.results import Tables, mean_curve, open_run, read_tables
+from mtljobs.results import Tables, mean_curve, open_run
 
 LONGEST = "an-experiment_whose-name-is-as-long-as-a-grid-allows_64-letters0"
 CLASSES = [f"{kind} wardrobe_{number}" for number in range(20) for kind in ("other", "built-in")]
@@ -39,8 +39,7 @@ class Crowded:
 
 
 @pytest.fixture(scope="module")
-def crowded(stored_run) -> Crowded:
-    found = read_tables(stored_run, allow_partial=False)
+def crowded(stored_run, found: Tables) -> Crowded:
     node = open_run(stored_run.root)["segnet-netslim"]
     one = node["segmentation"].to_dataset().load().isel(group=[1], sparsity=[0])
     many = one.isel(group=[0] * len(CLASSES), sparsity=[0] * len(SPARSITIES))
