@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
@@ -9,46 +11,56 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mtljobs.contracts import STATUS
-from mtljobs.report.drawing import grid_of_axes, style
+from mtljobs.report.drawing import grid_of_axes, head, hide_frame, show_image, style
 from mtljobs.results.averages import OK
 from mtljobs.results.sheets import per_cent
 
-IMAGES = 3
-GROUPS = 2
-SPARSITIES = 4
+GROUPS = 8
+SPARSITIES = 6
 """How much of a task one figure shows at most; chosen by rule, never by look."""
 
 
 def overlays(task: xr.Dataset, inputs: xr.Dataset, *, title: str) -> Figure:
-    """Maps of one task: a row per image, and per group a column for each sparsity.
+    """Maps of one image: a row per sparsity, a column per group.
 
-    Shows the first images of the store, the groups that most of them have, and sparsities spread
-    from the lowest to the highest, all of the first seed. Each map is divided by its own maximum.
+    Shows `richest_image`, the groups that most networks have a map of, and sparsities spread from
+    the lowest to the highest, all of the first seed. Each map is divided by its own maximum.
 
     Args:
         task: A task's arrays.
         inputs: The arrays of `inputs` of its experiment, with previews.
+
+    Source:
+        Figure 2 of the study that the `paper` grid reproduces.
     """
-    previews = inputs["preview"].isel(preview_image=slice(IMAGES))
-    images = previews["preview_image"].values
+    image = richest_image(task, inputs)
+    pixels = inputs["preview"].sel(preview_image=image).values / 255
+    segments = inputs["segments"].sel(image=image)
     sparsities = _spread(task["sparsity"].values)
-    shown = task.isel(seed=0).sel(image=images, sparsity=sparsities)
+    shown = task.isel(seed=0).sel(image=image, sparsity=sparsities)
     groups = _frequent_groups(shown["status"])
+    proportion = segments.sizes["row"] / segments.sizes["column"]
     with style():
         figure, grid = grid_of_axes(
-            len(images), 1 + len(groups) * len(sparsities), width=1.45, height=1.5
+            len(sparsities), 1 + len(groups), widest=1.6, proportion=proportion
         )
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-        for row, image in enumerate(images):
-            pixels = previews.sel(preview_image=image).values / 255
-            _show(grid[row][0], pixels, title="image" if row == 0 else "")
-            grid[row][0].set_ylabel(str(image), fontsize=7)
-            places = [(group, sparsity) for group in groups for sparsity in sparsities]
-            for axes, (group, sparsity) in zip(grid[row][1:], places, strict=True):
-                item = shown.sel(image=image, group=group, sparsity=sparsity)
-                title = f"{group}\n{per_cent(sparsity)}" if row == 0 else ""
-                _show_item(axes, pixels, item, inputs["segments"].sel(image=image), title=title)
+        head(figure, title, f"image {image}")
+        show_image(grid[0][0], pixels, title="image")
+        for row, sparsity in zip(grid, sparsities, strict=True):
+            row[0].set_ylabel(per_cent(sparsity))
+            hide_frame(row[0])
+            for axes, group in zip(row[1:], groups, strict=True):
+                item = shown.sel(group=group, sparsity=sparsity)
+                heading = _in_lines(group) if row is grid[0] else ""
+                _show_item(axes, pixels, item, segments, title=heading)
     return figure
+
+
+def richest_image(task: xr.Dataset, inputs: xr.Dataset) -> str:
+    """The preview image for which networks of the first seed have most maps; at ties the first."""
+    images = inputs["preview_image"].values
+    maps = (task["status"].isel(seed=0).sel(image=images) == OK).sum(["sparsity", "group"])
+    return str(images[np.argmax(maps.values)])
 
 
 def upsample(
@@ -84,9 +96,14 @@ def _spread(sparsities: np.ndarray) -> np.ndarray:
 
 def _frequent_groups(status: xr.DataArray) -> list[str]:
     """The groups with most maps, in their own order; at ties the first."""
-    maps = (status == OK).sum(["image", "sparsity"]).values
+    maps = (status == OK).sum("sparsity").values
     best = np.sort(np.argsort(-maps, kind="stable")[: max(1, min(GROUPS, np.count_nonzero(maps)))])
     return [str(group) for group in status["group"].values[best]]
+
+
+def _in_lines(name: str) -> str:
+    """A name that no column is too narrow for."""
+    return "\n".join(textwrap.wrap(name, 11, max_lines=2, placeholder="…"))
 
 
 def _show_item(
@@ -94,18 +111,18 @@ def _show_item(
 ) -> None:
     status = int(item["status"])
     if status == OK:
-        _show(axes, lay_over(pixels, _saliency(item, segments)), title=title)
+        show_image(axes, lay_over(pixels, _saliency(item, segments)), title=title)
         return
-    _show(axes, _paled(pixels), title=title)
+    show_image(axes, _paled(pixels), title=title)
     axes.text(
         0.5,
         0.5,
-        STATUS[status],
+        _in_lines(STATUS[status]),
         transform=axes.transAxes,
         ha="center",
         va="center",
         fontsize=7,
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85},
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1},
     )
 
 
@@ -131,12 +148,3 @@ def lay_over(
 def _paled(pixels: np.ndarray) -> np.ndarray:
     grey = pixels @ np.array([0.299, 0.587, 0.114])
     return np.repeat((0.35 + 0.65 * grey)[..., None], 3, axis=-1)
-
-
-def _show(axes: Axes, pixels: np.ndarray, *, title: str) -> None:
-    axes.imshow(pixels, interpolation="nearest")
-    axes.set_title(title, fontsize=8, loc="center")
-    axes.set(xticks=[], yticks=[])
-    axes.grid(visible=False)
-    for spine in axes.spines.values():
-        spine.set_visible(False)

@@ -45,16 +45,27 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Drawings:
-    """The figures of a page, by section."""
+    """The figures of a page, by section.
+
+    Attributes:
+        groups: One per experiment and task.
+        layers: One per experiment whose store has something to show of its layers.
+        steps: One per experiment that took superpixels from an image whose preview is kept.
+        saliency: One per experiment and task with maps of an image whose preview is kept.
+    """
 
     faithfulness: Drawing
+    groups: Sequence[Drawing]
     performance: Drawing
+    layers: Sequence[Drawing]
     curves: Drawing
+    steps: Sequence[Drawing]
     saliency: Sequence[Drawing]
 
     def all(self) -> list[Drawing]:
         """Every figure."""
-        return [self.faithfulness, self.performance, self.curves, *self.saliency]
+        single = [self.faithfulness, self.performance, self.curves]
+        return [*single, *self.groups, *self.layers, *self.steps, *self.saliency]
 
 
 def render_page(folder: RunFolder, run: xr.DataTree, tables: Tables, drawings: Drawings) -> str:
@@ -62,7 +73,7 @@ def render_page(folder: RunFolder, run: xr.DataTree, tables: Tables, drawings: D
     sections = {
         "Faithfulness": _faithfulness(tables, drawings),
         "Performance": _performance(tables, drawings),
-        "Curves": _picture(drawings.curves),
+        "Curves": _curves(drawings),
         "Saliency maps": _saliency(drawings),
         "Items": _items(tables),
         "What was run": settings_table(run),
@@ -150,7 +161,7 @@ def _faithfulness(tables: Tables, drawings: Drawings) -> Markup:
                 "the 95 % percentile bootstrap interval over images, n items."
             ),
             element("h3", "Per group"),
-            *_per_group(tables),
+            *_per_group(tables, drawings),
         ]
     )
 
@@ -166,8 +177,18 @@ def _performance(tables: Tables, drawings: Drawings) -> Markup:
                 "training split; † marks networks that are no better: their explanations say "
                 "little, faithful or not."
             ),
+            *_pictures(drawings.layers, otherwise="The store holds no sparsity per layer yet."),
         ]
     )
+
+
+def _curves(drawings: Drawings) -> Markup:
+    reason = (
+        "No image to show step by step: that takes a preview (explain.previews = 0, or the data "
+        "set's licence does not allow copies), a measure that removes superpixels, and a curve "
+        "that is there."
+    )
+    return join([_picture(drawings.curves), *_pictures(drawings.steps, otherwise=reason)])
 
 
 def _saliency(drawings: Drawings) -> Markup:
@@ -178,9 +199,10 @@ def _saliency(drawings: Drawings) -> Markup:
             '(explain.maps = "scores", where the measure does not score superpixels).'
         )
     rule = (
-        "The first images of the store, the groups that most of them have, sparsities from the "
-        "lowest to the highest, networks of the first seed: chosen by rule, not by look. Each map "
-        "is divided by its own maximum, so colours do not compare between maps."
+        "The preview image with most maps, the groups that most networks have a map of, "
+        "sparsities from the lowest to the highest, networks of the first seed: chosen by rule, "
+        "not by look. Each map is divided by its own maximum, so colours do not compare between "
+        "maps."
     )
     return join([_text(rule), *map(_picture, drawings.saliency)])
 
@@ -222,10 +244,11 @@ def _per_experiment(
         yield _sheet_table(sheet) if sheet.body else _note("Every item has a curve.")
 
 
-def _per_group(tables: Tables) -> Iterator[Markup]:
-    for (experiment, task), rows in groupby(tables.groups, lambda row: (row.experiment, row.task)):
+def _per_group(tables: Tables, drawings: Drawings) -> Iterator[Markup]:
+    places = groupby(tables.groups, lambda row: (row.experiment, row.task))
+    for ((experiment, task), rows), drawing in zip(places, drawings.groups, strict=True):
         sheet = aoc_sheet(list(rows), label=lambda row: str(row.group))
-        yield details(f"{experiment}: {task}", _sheet_table(sheet))
+        yield details(f"{experiment}: {task}", _picture(drawing), _sheet_table(sheet))
 
 
 def _sheet_table(sheet: Sheet) -> Markup:
@@ -247,6 +270,11 @@ def _picture(drawing: Drawing) -> Markup:
         caption=drawing.caption,
         width=drawing.width,
     )
+
+
+def _pictures(drawings: Sequence[Drawing], *, otherwise: str) -> list[Markup]:
+    """The pictures, or the reason why there are none."""
+    return list(map(_picture, drawings)) or [_note(otherwise)]
 
 
 def _text(text: str) -> Markup:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import xarray as xr
@@ -10,10 +12,14 @@ from matplotlib.figure import Figure
 
 from mtljobs.ledger.files import replace_file
 from mtljobs.ledger.paths import RunFolder, create_folder
+from mtljobs.report.curves import mean_curves
 from mtljobs.report.drawing import jpeg, png, svg
-from mtljobs.report.figures import faithfulness, mean_curves, performance
+from mtljobs.report.group_heat import group_heat
+from mtljobs.report.layers import layer_profiles
 from mtljobs.report.overlays import overlays
 from mtljobs.report.page import Drawing, Drawings, render_page
+from mtljobs.report.steps import removal_steps
+from mtljobs.report.trends import faithfulness, performance
 from mtljobs.results import Tables, mean_curve, open_run, read_tables
 from mtljobs.results.areas import removes_superpixels
 from mtljobs.results.run import task_nodes
@@ -51,18 +57,25 @@ def draw(tree: xr.DataTree, tables: Tables) -> Drawings:
     return Drawings(
         faithfulness=_drawing(
             "faithfulness",
-            faithfulness(tables.averages),
-            alt="Averaged AOC against sparsity, a panel per task; the numbers are in the table.",
-            caption="Averaged AOC against the sparsity aimed at. Bars: 95 % bootstrap interval "
-            "over images. Scales differ between tasks, whose scores do not compare.",
+            faithfulness(tables.averages, tables.performance),
+            alt="Averaged AOC and task performance against sparsity, a column per task; the "
+            "numbers are in the tables.",
+            caption="Averaged AOC, and below it the first of the task's metrics, against the "
+            "sparsity aimed at, as each pruning method counts it. Bars: 95 % bootstrap interval "
+            "over images. Dots: every seed. Faint lines: the dense network; dashed: the constant "
+            "predictor. Arrows point to better. Scales differ between tasks, whose scores do not "
+            "compare.",
         ),
+        groups=list(_draw_groups(tables)),
         performance=_drawing(
             "performance",
             performance(tables.performance),
             alt="Task metrics against sparsity, a panel per metric; the numbers are in the table.",
             caption="Performance against the sparsity aimed at. Line: mean over seeds; dots: "
-            "every seed; dashed: the constant predictor. Arrows point to better.",
+            "every seed; faint: the dense network; dashed: the constant predictor. Arrows point "
+            "to better.",
         ),
+        layers=list(_draw_layers(tree)),
         curves=_drawing(
             "curves",
             mean_curves(curves),
@@ -71,8 +84,59 @@ def draw(tree: xr.DataTree, tables: Tables) -> Drawings:
             "salient first; over all items with status ok, read at equal shares of each image's "
             "steps, which are as many as it has superpixels.",
         ),
+        steps=list(_draw_steps(tree)),
         saliency=list(_draw_saliency(tree)),
     )
+
+
+def _draw_groups(tables: Tables) -> Iterator[Drawing]:
+    places = groupby(tables.groups, lambda row: (row.experiment, row.task))
+    for (experiment, task), rows in places:
+        yield _drawing(
+            f"groups-{experiment}-{task}",
+            group_heat(list(rows), title=f"{experiment}: {task}"),
+            alt=f"Averaged AOC of {task} by group and sparsity; the numbers are in the table.",
+            caption="Averaged AOC by group. Hatched: no item has a curve. Colours run from the "
+            "lowest to the highest cell, and do not compare between figures.",
+        )
+
+
+def _draw_layers(tree: xr.DataTree) -> Iterator[Drawing]:
+    for name, experiment in tree.children.items():
+        figure = layer_profiles(experiment.to_dataset(), title=name)
+        if figure is not None:
+            yield _drawing(
+                f"layers-{name}",
+                figure,
+                alt=f"Share of the weights that are gone in each convolution of {name}.",
+                caption="Each convolution's share of weights that are gone, mean over seeds; where "
+                "tasks had masks of their own, also the agreement: of the weights that any task "
+                "keeps, the share that all keep. Names are in the store's coordinate `layer`.",
+            )
+
+
+def _draw_steps(tree: xr.DataTree) -> Iterator[Drawing]:
+    for name, experiment in tree.children.items():
+        task = experiment.attrs["tasks"].split()[0]
+        items = experiment[task].to_dataset()
+        inputs = experiment["inputs"].to_dataset()
+        if "preview" not in inputs or not removes_superpixels(items):
+            continue
+        measure = json.loads(experiment.attrs["settings"])["experiment"]["explain"]["faithfulness"]
+        # `irof_quantus` has no choice of fill: it is Quantus's own.
+        fill = measure.get("fill", "drifting")
+        figure = removal_steps(items, inputs, fill=fill, title=f"{name}: {task}")
+        if figure is not None:
+            yield _drawing(
+                f"steps-{name}",
+                figure,
+                alt=f"An image while its superpixels go, and its curve of {task}.",
+                caption="One item step by step: superpixels go, the most salient first, and the "
+                "score falls. Where it is above 1, the shaded area counts as negative. "
+                "Chosen by rule: the first task, the preview image with most maps, the lowest "
+                "sparsity, the first seed, and the first group with a curve.",
+                kind="jpeg",
+            )
 
 
 def _draw_saliency(tree: xr.DataTree) -> Iterator[Drawing]:
@@ -83,7 +147,7 @@ def _draw_saliency(tree: xr.DataTree) -> Iterator[Drawing]:
             yield _drawing(
                 f"saliency-{experiment}-{task}",
                 overlays(node.to_dataset(), inputs, title=f"{experiment}: {task}"),
-                alt=f"Saliency maps of {task} over preview images, by group and sparsity.",
+                alt=f"Saliency maps of {task} over one image, by sparsity and group.",
                 caption=_describe_maps(node),
                 kind="jpeg",
             )
@@ -100,6 +164,7 @@ def _drawing(
     name: str, figure: Figure, *, alt: str, caption: str, kind: str = "svg+xml"
 ) -> Drawing:
     vector = svg(figure)
+    figure.set_layout_engine("none")  # All files share one layout, which takes long to find.
     return Drawing(
         name=name,
         svg=vector,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.report import write_report
+from mtljobs.results import Tables, read_tables
 
 
 @pytest.fixture(scope="session")
@@ -23,8 +25,23 @@ def synthetic() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def stored_run(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A complete run without its report."""
+    return synthetic.write_run(RunFolder(tmp_path_factory.mktemp("workspace") / "stored"))
+
+
+@pytest.fixture(scope="session")
+def found(stored_run: RunFolder) -> Tables:
+    """What `stored_run` comes to."""
+    return read_tables(stored_run, allow_partial=False)
+
+
+@pytest.fixture(scope="session")
 def reported_run(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A complete run with its report."""
-    run = synthetic.write_run(RunFolder(tmp_path_factory.mktemp("workspace") / "study"))
+    """A complete run with its report; one of its experiments keeps no previews."""
+    layouts = synthetic.make_layouts()
+    layouts["segnet-hrank"] = dataclasses.replace(layouts["segnet-hrank"], previews=0)
+    run = RunFolder(tmp_path_factory.mktemp("workspace") / "study")
+    synthetic.write_run(run, layouts=layouts)
     write_report(run)
     return run

@@ -68,7 +68,7 @@ def test_the_page_needs_no_other_file_no_network_and_no_script(text: str) -> Non
 
 def test_embedded_figures_load_nothing_either(text: str) -> None:
     pictures = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', text)
-    assert len(pictures) == 3
+    assert len(pictures) == 11
     for picture in pictures:
         content = base64.b64decode(picture).decode()
         for target in re.findall(r'href="([^"]+)"', content):
@@ -96,11 +96,12 @@ def test_the_page_says_what_was_run_and_on_what_it_rests(text: str) -> None:
 
 def test_figures_lie_beside_the_page_as_vectors_and_pixels(reported_run: RunFolder) -> None:
     names = {path.name for path in reported_run.report.iterdir()}
-    figures = ["faithfulness", "performance", "curves"] + [
-        f"saliency-segnet-{pruning}-{task}"
-        for pruning in ("hrank", "netslim")
-        for task in ("segmentation", "depth", "normals")
-    ]
+    experiments = ("segnet-hrank", "segnet-netslim")
+    tasks = ("segmentation", "depth", "normals")
+    figures = ["faithfulness", "performance", "curves", "steps-segnet-netslim"]
+    figures += [f"saliency-segnet-netslim-{task}" for task in tasks]
+    figures += [f"layers-{name}" for name in experiments]
+    figures += [f"groups-{name}-{task}" for name in experiments for task in tasks]
     assert names == {"index.html"} | {
         f"{name}.{kind}" for name in figures for kind in ("svg", "png")
     }
@@ -114,8 +115,7 @@ def one_task(synthetic, **changes):
 
 
 def test_an_incomplete_run_says_so_at_the_head_of_its_page(synthetic, tmp_path: Path) -> None:
-    layout = synthetic.make_layouts()["segnet-hrank"]
-    layouts = {"segnet-hrank": dataclasses.replace(layout, previews=0)}  # drawing takes long
+    layouts = {"segnet-hrank": one_task(synthetic, previews=0)}  # drawing takes long
     arrays = synthetic.make_arrays(layouts)
     arrays["segnet-hrank/depth"]["status"][1, 1] = 0
     run = synthetic.write_run(RunFolder(tmp_path / "half"), layouts=layouts, arrays=arrays)
@@ -150,7 +150,8 @@ def test_a_run_without_previews_says_why_it_shows_no_maps(synthetic, tmp_path: P
     run = synthetic.write_run(RunFolder(tmp_path / "unseen"), layouts=layouts)
     text = write_report(run).read_text(encoding="utf-8")
     assert "the store holds no preview images" in text
-    assert not list(run.report.glob("saliency-*"))
+    assert "No image to show step by step" in text
+    assert not [*run.report.glob("saliency-*"), *run.report.glob("steps-*")]
 
 
 @pytest.mark.parametrize(("measure", "shown"), [("irof_quantus", 1), ("pixel_flipping", 0)])
@@ -165,6 +166,7 @@ def test_without_maps_only_superpixels_are_laid_over_images(
     run = synthetic.write_run(RunFolder(tmp_path / "scores"), layouts=layouts)
     text = write_report(run).read_text(encoding="utf-8")
     assert len(list(run.report.glob("saliency-*.svg"))) == shown
+    assert len(list(run.report.glob("steps-*.svg"))) == shown
     assert ("Nothing to show" in text) == (shown == 0)
 
 
