@@ -1,21 +1,24 @@
-"""The page: one file that needs no other, no network and no script."""
+"""The page: one file that needs no other and no network; without script all but the explorer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
 import xarray as xr
 
 from mtljobs.ledger.paths import RunFolder
+from mtljobs.report.document import html_document
+from mtljobs.report.explorer import explorer
+from mtljobs.report.exploring import pack_run
 from mtljobs.report.markup import Markup, details, element, join, picture, table
 from mtljobs.report.provenance import provenance_table, settings_table
 from mtljobs.results import Average, Performance, Tables
 from mtljobs.results.sheets import Sheet, aoc_sheet, count_sheet, experiments, performance_sheet
 
-STYLE_SHEET = Path(__file__).with_name("page.css")
+PAGE_LIMIT = 19_000_000
+"""Bytes that the page has at most, unless its figures alone have more."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ def render_page(folder: RunFolder, run: xr.DataTree, tables: Tables, drawings: D
     """The whole page as HTML."""
     sections = {
         "Faithfulness": _faithfulness(tables, drawings),
+        "Explorer": Markup(),
         "Performance": _performance(tables, drawings),
         "Curves": _picture(drawings.curves),
         "Saliency maps": _saliency(drawings),
@@ -68,6 +72,8 @@ def render_page(folder: RunFolder, run: xr.DataTree, tables: Tables, drawings: D
         "What was run": settings_table(run),
         "Provenance": _provenance(folder, run),
     }
+    room = PAGE_LIMIT - sum(map(len, sections.values()))
+    sections["Explorer"] = explorer(pack_run(run, limit=room))
     body = join(
         [
             _header(run, tables, list(sections)),
@@ -78,20 +84,7 @@ def render_page(folder: RunFolder, run: xr.DataTree, tables: Tables, drawings: D
         ],
         "\n",
     )
-    title = f"{folder.name} - mtljobs report"
-    head = join(
-        [
-            Markup('<meta charset="utf-8">'),
-            Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
-            element("title", title),
-            element("style", Markup(STYLE_SHEET.read_text(encoding="utf-8"))),
-        ],
-        "\n",
-    )
-    document = element(
-        "html", element("head", head), element("body", body), attributes={"lang": "en"}
-    )
-    return f"<!DOCTYPE html>\n{document}\n"
+    return html_document(f"{folder.name} - mtljobs report", body)
 
 
 def _header(run: xr.DataTree, tables: Tables, titles: Sequence[str]) -> Markup:
