@@ -14,11 +14,12 @@ from mtljobs.report.explorer import explorer
 from mtljobs.report.exploring import pack_run
 from mtljobs.report.markup import Markup, details, element, join, picture, table
 from mtljobs.report.provenance import provenance_table, settings_table
+from mtljobs.report.timeline import timeline
 from mtljobs.results import Average, Performance, Tables
 from mtljobs.results.sheets import Sheet, aoc_sheet, count_sheet, experiments, performance_sheet
 
 PAGE_LIMIT = 19_000_000
-"""Bytes that the page has at most, unless its figures alone have more."""
+"""Bytes that the page has without its attempts, unless its figures alone have more."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,12 @@ def render_page(folder: RunFolder, run: xr.DataTree, tables: Tables, drawings: D
         "Saliency maps": _saliency(drawings),
         "Items": _items(tables),
         "What was run": settings_table(run),
+        "Attempts": Markup(),
         "Provenance": _provenance(folder, run),
     }
     room = PAGE_LIMIT - sum(map(len, sections.values()))
     sections["Explorer"] = explorer(pack_run(run, limit=room))
+    sections["Attempts"] = timeline(folder)  # last, as nothing else may depend on times
     body = join(
         [
             _header(run, tables, list(sections)),
