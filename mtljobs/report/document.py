@@ -1,4 +1,4 @@
-"""The frame of the page: one HTML document that loads nothing and runs nothing but its own script."""
+"""The frame of the page: a document that loads nothing and runs its own script alone."""
 
 from __future__ import annotations
 

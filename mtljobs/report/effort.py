@@ -13,9 +13,8 @@ STAGES = ("segment", "train", "prune", "evaluate", "explain", "reduce")
 RESUMES = frozenset({"train", "explain"})
 """Stages that go on from a checkpoint; all others begin anew."""
 
-WORKLESS: frozenset[State] = frozenset({"waiting"})
-KEPT: frozenset[State] = frozenset({"done", "running"}) | WORKLESS
-"""Ends that throw no work away."""
+KEPT: tuple[State, ...] = ("done", "running", "waiting")
+"""Ends that throw no work away; who waited did none."""
 
 LOSS_RULE = (
     "Lost is what had to be computed again, as far as attempts know. An attempt at a stage without "
@@ -50,7 +49,7 @@ def add_up(attempts: Sequence[AttemptState], *, checkpoint_every_s: float) -> Ef
     Args:
         checkpoint_every_s: Longest time between two checkpoints of a training.
     """
-    working = [attempt for attempt in attempts if attempt.state not in WORKLESS]
+    working = [attempt for attempt in attempts if attempt.state != "waiting"]
     return Effort(
         outcomes=Counter(attempt.state for attempt in attempts),
         hours=_hours(map(duration_s, working)),
@@ -89,3 +88,17 @@ def lost_s(attempt: AttemptState, checkpoint_every_s: float) -> float:
 
 def _hours(seconds: Iterable[float]) -> float:
     return sum(seconds) / 3600
+
+
+def format_hours(hours: float) -> str:
+    """Hours as people read them.
+
+    Example:
+        >>> format_hours(0), format_hours(0.004), format_hours(0.5), format_hours(1234.56)
+        ('0 h', '14 s', '30.0 min', '1,234.6 h')
+    """
+    if hours == 0:
+        return "0 h"
+    if hours < 1 / 60:
+        return f"{3600 * hours:.0f} s"
+    return f"{60 * hours:.1f} min" if hours < 1 else f"{hours:,.1f} h"

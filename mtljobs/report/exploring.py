@@ -67,7 +67,7 @@ def pack_run(run: xr.DataTree, *, limit: int) -> Exploration:
             break
         pictures.setdefault(image, picture)
         seeds.setdefault(seed, {})[image] = items
-    held = {name: _count(run[name], experiments[name]) for name in experiments}
+    held = {name: _count(run.children[name], experiments[name]) for name in experiments}
     shown = {name: values for name, values in experiments.items() if values["seeds"]}
     return Exploration(_to_json(_whole(shown)), held)
 
@@ -90,14 +90,14 @@ def _one_by_one(run: xr.DataTree) -> Iterator[tuple[str, str, str, Any, Any]]:
         for _ in range(IMAGES):
             for name, packed in images.items():
                 if (image := next(packed, None)) is not None:
-                    yield name, str(run[name]["seed"].values[seed]), *image
+                    yield name, str(run.children[name].to_dataset()["seed"].values[seed]), *image
 
 
 def _describe_experiment(node: xr.DataTree) -> dict[str, Any]:
     tasks = _tasks(node)
     first = next(iter(tasks.values()))
     settings = json.loads(node.attrs["settings"])["experiment"]["explain"]["faithfulness"]
-    sparsities = node["sparsity"].values
+    sparsities = node.to_dataset()["sparsity"].values
     return {
         "measure": first.attrs[MEASURE],
         "fill": settings.get("fill", "drifting") if removes_superpixels(first) else None,

@@ -13,7 +13,7 @@ from mtljobs.report.document import html_document
 from mtljobs.report.explorer import explorer
 from mtljobs.report.exploring import pack_run
 from mtljobs.report.markup import Markup, details, element, join, picture, table
-from mtljobs.report.provenance import provenance_table, settings_table
+from mtljobs.report.provenance import departures_table, provenance_table, settings_table
 from mtljobs.report.timeline import timeline
 from mtljobs.results import Average, Performance, Tables
 from mtljobs.results.sheets import Sheet, aoc_sheet, count_sheet, experiments, performance_sheet
@@ -70,7 +70,7 @@ def render_page(folder: RunFolder, run: xr.DataTree, tables: Tables, drawings: D
         "Curves": _picture(drawings.curves),
         "Saliency maps": _saliency(drawings),
         "Items": _items(tables),
-        "What was run": settings_table(run),
+        "What was run": _settings(run),
         "Attempts": Markup(),
         "Provenance": _provenance(folder, run),
     }
@@ -190,6 +190,21 @@ def _items(tables: Tables) -> Markup:
                 "counted here, by cause."
             ),
             *_per_experiment(tables, lambda rows, _: count_sheet(rows)),
+        ]
+    )
+
+
+def _settings(run: xr.DataTree) -> Markup:
+    return join(
+        [
+            settings_table(run),
+            element("h3", "Not at their defaults"),
+            departures_table(run),
+            _note(
+                "Settings that a grid must name have no default and are not listed here. What a "
+                'default leaves open (none, "auto", a layer by its role) stands as the plan '
+                "resolved it. Defaults are those of the mtljobs that wrote this page."
+            ),
         ]
     )
 
