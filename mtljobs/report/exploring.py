@@ -252,8 +252,13 @@ def _jpeg(pixels: np.ndarray) -> bytes:
 
 def _count(node: xr.DataTree, packed: Mapping[str, Any]) -> str:
     """How much of an experiment was packed."""
-    seeds = [f"{len(images)} with seed {seed}" for seed, images in packed["seeds"].items()]
-    return f"{', '.join(seeds) or 'none'} of {node.sizes['image']} images"
+    total = node.sizes["image"]
+    counts = {
+        seed: len(packed["seeds"].get(str(seed), ())) for seed in node.to_dataset()["seed"].values
+    }
+    return ", ".join(
+        f"{count} of {total} images with seed {seed}" for seed, count in counts.items()
+    )
 
 
 def _rounded(value: float) -> float | None:

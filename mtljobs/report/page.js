@@ -7,9 +7,11 @@
   const colours = decode(data.colours, Uint8Array);
   const selects = ["experiment", "task", "sparsity", "seed", "image", "group"];
   const CHART = { width: 520, height: 330, left: 46, right: 14, top: 14, bottom: 42 };
+  const OUTLINE = [213, 94, 0];
   const pictures = new Map();
   let latest = 0;
   let shown = null;
+  let isMoving = false;
 
   function decode(base64, Numbers) {
     const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
@@ -152,6 +154,21 @@
     return spread.map((value) => (255 * value) / peak);
   }
 
+  // As in the report's figures: colour over the image in pale grey, which stays where the map is 0.
+  function blend(pixels, saliency) {
+    if (saliency === null) return null;
+    const blended = new Uint8ClampedArray(pixels);
+    saliency.forEach((share, pixel) => {
+      const at = 4 * pixel;
+      const grey = 89 + 0.65 * (0.299 * pixels[at] + 0.587 * pixels[at + 1] + 0.114 * pixels[at + 2]);
+      const weight = 0.85 * Math.sqrt(share / 255);
+      for (let channel = 0; channel < 3; channel += 1) {
+        blended[at + channel] = grey * (1 - weight) + colours[3 * share + channel] * weight;
+      }
+    });
+    return blended;
+  }
+
   // Everything about one item that the slider does not change.
   function prepare(item, choice, picture) {
     const ranks = new Uint16Array(picture.parts).fill(65535);
@@ -161,7 +178,7 @@
       ...item,
       ranks,
       fills: removes ? fillsOf(picture, item.order, choice.experiment.fill) : [],
-      saliency: spreadMap(item, choice.items.mapSize, picture),
+      blended: blend(picture.pixels, spreadMap(item, choice.items.mapSize, picture)),
     };
   }
 
@@ -169,43 +186,30 @@
 
   function paint(canvas, picture, item, step) {
     const { rows, columns, segments, pixels } = picture;
-    const image = new ImageData(columns, rows);
-    const withMap = element("with-map").checked;
-    const last = step > 0 && item.fills.length ? item.order[step - 1] : -1;
+    const withMap = item.blended && element("with-map").checked;
+    const image = new ImageData(new Uint8ClampedArray(withMap ? item.blended : pixels), columns, rows);
     for (let pixel = 0; pixel < segments.length; pixel += 1) {
-      const at = 4 * pixel;
-      const segment = segments[pixel];
-      const isEdge = segment === last && isBoundary(segments, pixel, columns);
-      const fill = item.ranks[segment] < step ? item.fills[item.ranks[segment]] : null;
-      const share = withMap && item.saliency ? item.saliency[pixel] : null;
-      for (let channel = 0; channel < 3; channel += 1) {
-        let value = pixels[at + channel];
-        if (isEdge) value = [213, 94, 0][channel];
-        else if (fill) value = fill[channel];
-        else if (share !== null) value = blend(pixels, at, share, channel);
-        image.data[at + channel] = value;
+      const rank = item.ranks[segments[pixel]];
+      if (rank < step) {
+        const isOutline = rank === step - 1 && isBoundary(segments, pixel, columns);
+        const colour = isOutline ? OUTLINE : item.fills[rank];
+        for (let channel = 0; channel < 3; channel += 1) image.data[4 * pixel + channel] = colour[channel];
       }
-      image.data[at + 3] = 255;
     }
     canvas.width = columns;
     canvas.height = rows;
     canvas.getContext("2d").putImageData(image, 0, 0);
   }
 
-  // As in the report's figures: colour over the image in pale grey, which stays where the map is 0.
-  function blend(pixels, at, share, channel) {
-    const grey = 0.299 * pixels[at] + 0.587 * pixels[at + 1] + 0.114 * pixels[at + 2];
-    const weight = 0.85 * Math.sqrt(share / 255);
-    return (89 + 0.65 * grey) * (1 - weight) + colours[3 * share + channel] * weight;
-  }
-
+  // Whether a superpixel ends within a line's width of a pixel.
   function isBoundary(segments, pixel, columns) {
-    const own = segments[pixel];
+    const reach = Math.ceil(columns / 240);
     const column = pixel % columns;
-    return (column > 0 && segments[pixel - 1] !== own)
-      || (column < columns - 1 && segments[pixel + 1] !== own)
-      || (pixel >= columns && segments[pixel - columns] !== own)
-      || (pixel + columns < segments.length && segments[pixel + columns] !== own);
+    const leaves = (other, isInside) => isInside && segments[other] !== segments[pixel];
+    return leaves(pixel - reach, column >= reach)
+      || leaves(pixel + reach, column + reach < columns)
+      || leaves(pixel - reach * columns, pixel >= reach * columns)
+      || leaves(pixel + reach * columns, pixel + reach * columns < segments.length);
   }
 
   // ---- The chart
@@ -255,12 +259,13 @@
       ...attributes,
     });
     if (mean) line(mean, { class: "mean" });
-    items.forEach((item, sparsity) => {
-      const isChosen = sparsity === choice.sparsity;
-      const look = { stroke: choice.experiment.colours[sparsity], class: isChosen ? "chosen" : "other" };
-      if (item.curve) line(item.curve, look);
-    });
     const own = items[choice.sparsity];
+    items.forEach((item, sparsity) => {
+      const look = { stroke: choice.experiment.colours[sparsity], class: "other" };
+      if (item !== own && item.curve) line(item.curve, look);
+    });
+    const colour = choice.experiment.colours[choice.sparsity];
+    if (own.curve) line(own.curve, { stroke: colour, class: "chosen" });
     const dot = own.curve && draw(chart, "circle", { id: "explorer-dot", r: 6 });
     return { scale, dot };
   }
@@ -349,6 +354,12 @@
     element("unmoved").hidden = choice.experiment.fill !== null;
   }
 
+  // A slider may say more often than pictures can be painted where it is.
+  function moveSoon() {
+    if (!isMoving) requestAnimationFrame(() => { isMoving = false; move(); });
+    isMoving = true;
+  }
+
   function say(text) {
     element("said").textContent = text;
   }
@@ -357,7 +368,7 @@
   element("controls").hidden = false;
   element("without-script").hidden = true;
   for (const name of selects) element(name).addEventListener("change", refresh);
-  element("step").addEventListener("input", move);
+  element("step").addEventListener("input", moveSoon);
   element("with-map").addEventListener("change", move);
   refresh();
 })();
