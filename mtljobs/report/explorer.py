@@ -66,10 +66,10 @@ def explorer(exploration: Exploration) -> Markup:
             ),
             element(
                 "p",
-                f"Held here, so that the page stays below 20 MB: {held}. Images come in the order of "
-                "the store, those with a picture if it keeps any, 16 at most; those of the first "
-                "seed go before those of the next, as far as there is room; groups without a curve "
-                "at any sparsity are left out.",
+                f"Held here, so that the page stays below 20 MB: {held}. Images come in the order "
+                "of the store, 16 at most, those with a picture if it keeps any; those of the "
+                "first seed go before those of the next, as far as there is room. Groups without "
+                "a curve at any sparsity are left out.",
                 attributes={"class": "note"},
             ),
             element(

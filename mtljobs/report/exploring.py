@@ -120,6 +120,8 @@ def _pack_images(node: xr.DataTree, seed: int) -> Iterator[tuple[str, Any, Any]]
     """(Image, picture, items by task) of one seed; images without any curve are passed over."""
     inputs = node["inputs"].to_dataset()
     count = min(IMAGES, inputs.sizes.get("preview_image", IMAGES_UNSEEN), inputs.sizes["image"])
+    shown = {"image": slice(count), "preview_image": slice(count)}
+    inputs = inputs.isel(shown, missing_dims="ignore").load()
     tasks = {
         name: _shrink(task.isel(seed=seed, image=slice(count)))
         for name, task in _tasks(node).items()
@@ -142,22 +144,24 @@ def _tasks(node: xr.DataTree) -> dict[str, xr.Dataset]:
 
 def _shrink(task: xr.Dataset) -> xr.Dataset:
     """Items in memory, their maps as shares of 255 and no larger than shown."""
-    # Maps are large: those of one network at a time.
-    networks = [_shrink_network(task.isel(sparsity=at)) for at in range(task.sizes["sparsity"])]
-    return xr.concat(
-        networks, "sparsity", data_vars="all", coords="minimal", compat="override", join="override"
-    )
-
-
-def _shrink_network(items: xr.Dataset) -> xr.Dataset:
-    kept = items[["irof", "order", "status"]].load().assign(aoc=aoc(items))
-    if "cam" in items:
-        maps = _average_down(_average_down(items["cam"].values, -2, MAP_SIZE[0]), -1, MAP_SIZE[1])
-        return kept.assign(map=(("image", "group", "map_row", "map_column"), _to_bytes(maps, 2)))
-    if removes_superpixels(items):
-        scores = items["segment_score"].values
-        return kept.assign(scores=(("image", "group", "segment"), _to_bytes(scores, 1)))
+    kept = task[["irof", "order", "status"]].load()
+    kept = kept.assign(aoc=aoc(kept))
+    if "cam" in task:
+        # Maps are large: those of one network at a time.
+        maps = [
+            _shrink_maps(task["cam"].isel(sparsity=at).values) for at in range(len(task.sparsity))
+        ]
+        axes = ("sparsity", "image", "group", "map_row", "map_column")
+        return kept.assign(map=(axes, np.stack(maps)))
+    if removes_superpixels(task):
+        scores = task["segment_score"]
+        return kept.assign(scores=(scores.dims, _to_bytes(scores.values, 1)))
     return kept
+
+
+def _shrink_maps(maps: np.ndarray) -> np.ndarray:
+    rows, columns = MAP_SIZE
+    return _to_bytes(_average_down(_average_down(maps, -2, rows), -1, columns), 2)
 
 
 def _pack_items(items: xr.Dataset, length: int) -> dict[str, Any] | None:
