@@ -1,21 +1,25 @@
-"""The page: one file that needs no other, no network and no script."""
+"""The page: one file that needs no other and no network; without script all but the explorer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
 import xarray as xr
 
 from mtljobs.ledger.paths import RunFolder
+from mtljobs.report.document import html_document
+from mtljobs.report.explorer import explorer
+from mtljobs.report.exploring import pack_run
 from mtljobs.report.markup import Markup, details, element, join, picture, table
-from mtljobs.report.provenance import provenance_table, settings_table
+from mtljobs.report.provenance import departures_table, provenance_table, settings_table
+from mtljobs.report.timeline import timeline
 from mtljobs.results import Average, Performance, Tables
 from mtljobs.results.sheets import Sheet, aoc_sheet, count_sheet, experiments, performance_sheet
 
-STYLE_SHEET = Path(__file__).with_name("page.css")
+PAGE_LIMIT = 19_000_000
+"""Bytes that the page has without its attempts, unless its figures alone have more."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +76,18 @@ def render_page(folder: RunFolder, run: xr.DataTree, tables: Tables, drawings: D
     """The whole page as HTML."""
     sections = {
         "Faithfulness": _faithfulness(tables, drawings),
+        "Explorer": Markup(),
         "Performance": _performance(tables, drawings),
         "Curves": _curves(drawings),
         "Saliency maps": _saliency(drawings),
         "Items": _items(tables),
-        "What was run": settings_table(run),
+        "What was run": _settings(run),
+        "Attempts": Markup(),
         "Provenance": _provenance(folder, run),
     }
+    room = PAGE_LIMIT - sum(map(len, sections.values()))
+    sections["Explorer"] = explorer(pack_run(run, limit=room))
+    sections["Attempts"] = timeline(folder)  # last, as nothing else may depend on times
     body = join(
         [
             _header(run, tables, list(sections)),
@@ -89,20 +98,7 @@ def render_page(folder: RunFolder, run: xr.DataTree, tables: Tables, drawings: D
         ],
         "\n",
     )
-    title = f"{folder.name} - mtljobs report"
-    head = join(
-        [
-            Markup('<meta charset="utf-8">'),
-            Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
-            element("title", title),
-            element("style", Markup(STYLE_SHEET.read_text(encoding="utf-8"))),
-        ],
-        "\n",
-    )
-    document = element(
-        "html", element("head", head), element("body", body), attributes={"lang": "en"}
-    )
-    return f"<!DOCTYPE html>\n{document}\n"
+    return html_document(f"{folder.name} - mtljobs report", body)
 
 
 def _header(run: xr.DataTree, tables: Tables, titles: Sequence[str]) -> Markup:
@@ -216,6 +212,21 @@ def _items(tables: Tables) -> Markup:
                 "counted here, by cause."
             ),
             *_per_experiment(tables, lambda rows, _: count_sheet(rows)),
+        ]
+    )
+
+
+def _settings(run: xr.DataTree) -> Markup:
+    return join(
+        [
+            settings_table(run),
+            element("h3", "Not at their defaults"),
+            departures_table(run),
+            _note(
+                "Settings that a grid must name have no default and are not listed here. What a "
+                'default leaves open (none, "auto", a layer by its role) stands as the plan '
+                "resolved it. Defaults are those of the mtljobs that wrote this page."
+            ),
         ]
     )
 

@@ -16,8 +16,14 @@ from mtljobs.ledger.files import hash_file
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.ledger.records import read_record
 from mtljobs.plan.frozen import newest_plan
+from mtljobs.report.departures import Departure, find_departures
 from mtljobs.report.markup import Markup, element, table
 from mtljobs.results.sheets import per_cent
+
+_COMMIT = (
+    "No record holds them. A container image does, in its labels org.opencontainers.image.revision "
+    "and mtljobs.lock.sha256: `apptainer inspect` shows those of the image with the SHA-256 above."
+)
 
 
 def settings_table(run: xr.DataTree) -> Markup:
@@ -26,6 +32,30 @@ def settings_table(run: xr.DataTree) -> Markup:
     keys = next(iter(columns.values()))
     body = [[key, *_mark_differences([c[key] for c in columns.values()])] for key in keys]
     return table(["", *columns], body, kind="words")
+
+
+def departures_table(run: xr.DataTree) -> Markup:
+    """Settings that are not at their defaults: a column per experiment, empty where one has it."""
+    columns = {
+        name: {one.setting: one for one in find_departures(_settings(node))}
+        for name, node in run.children.items()
+    }
+    defaults = {
+        (one.setting, _plain(one.default)) for found in columns.values() for one in found.values()
+    }
+    order = list(dict.fromkeys(setting for found in columns.values() for setting in found))
+    body = [
+        [setting, default, *(_value(found.get(setting), default) for found in columns.values())]
+        for setting, default in sorted(defaults, key=lambda row: (order.index(row[0]), row[1]))
+    ]
+    return table(["setting", "default", *columns], body, kind="words")
+
+
+def _value(departure: Departure | None, default: str) -> str:
+    """What an experiment has, where its method's default is this one."""
+    return (
+        "" if departure is None or _plain(departure.default) != default else _plain(departure.value)
+    )
 
 
 def provenance_table(folder: RunFolder, run: xr.DataTree) -> Markup:
@@ -42,6 +72,7 @@ def provenance_table(folder: RunFolder, run: xr.DataTree) -> Markup:
         rows.append((f"data of {name}", _hash(str(_settings(node)["data_sha256"]))))
         rows.append((f"superpixels of {name}", _hash(str(node.attrs["inputs"]))))
     rows += _images(folder)
+    rows.append(("commit and lock", _COMMIT))
     rows += [(package, versions) for package, versions in _versions(records).items()]
     return table(["", ""], rows, kind="words")
 
