@@ -111,7 +111,8 @@ def _draw_layers(tree: xr.DataTree) -> Iterator[Drawing]:
                 alt=f"Share of the weights that are gone in each convolution of {name}.",
                 caption="Each convolution's share of weights that are gone, mean over seeds; where "
                 "tasks had masks of their own, also the agreement: of the weights that any task "
-                "keeps, the share that all keep. Names are in the store's coordinate `layer`.",
+                "keeps, the share that all keep, no point where none keeps any. Names are in the "
+                "store's coordinate `layer`.",
             )
 
 
