@@ -19,6 +19,7 @@ from mtljobs.report.drawing import shades
 from mtljobs.results import aoc, mean_curve
 from mtljobs.results.areas import MEASURE, removes_superpixels
 from mtljobs.results.averages import OK
+from mtljobs.results.maps import keeps_maps, kept_maps
 from mtljobs.results.sheets import per_cent
 
 IMAGES = 16
@@ -146,10 +147,11 @@ def _shrink(task: xr.Dataset) -> xr.Dataset:
     """Items in memory, their maps as shares of 255 and no larger than shown."""
     kept = task[["irof", "order", "status"]].load()
     kept = kept.assign(aoc=aoc(kept))
-    if "cam" in task:
+    if keeps_maps(task):
         # Maps are large: those of one network at a time.
         maps = [
-            _shrink_maps(task["cam"].isel(sparsity=at).values) for at in range(len(task.sparsity))
+            _shrink_maps(kept_maps(task.isel(sparsity=at)).values)
+            for at in range(len(task.sparsity))
         ]
         axes = ("sparsity", "image", "group", "map_row", "map_column")
         return kept.assign(map=(axes, np.stack(maps)))

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from mtljobs.contracts import STATUS
 from mtljobs.report.drawing import grid_of_axes, head, hide_frame, show_image, style
 from mtljobs.results.averages import OK
+from mtljobs.results.maps import keeps_maps, kept_maps, upsample
 from mtljobs.results.sheets import per_cent
 
 GROUPS = 8
@@ -63,32 +64,6 @@ def richest_image(task: xr.Dataset, inputs: xr.Dataset) -> str:
     return str(images[np.argmax(maps.values)])
 
 
-def upsample(
-    values: np.ndarray,
-    size: tuple[int, int],
-) -> np.ndarray:
-    """A map (row, column) at another size, bilinear, edges kept.
-
-    For display alone: pixel centres as in `torch.nn.functional.interpolate` with
-    `align_corners=False`, without its exact rounding.
-
-    Example:
-        >>> upsample(np.array([[0.0, 4.0]]), (1, 4)).tolist()
-        [[0.0, 1.0, 3.0, 4.0]]
-    """
-    down, right = (
-        _interpolation(length, edge) for length, edge in zip(values.shape, size, strict=True)
-    )
-    return np.asarray(down @ values @ right.T)
-
-
-def _interpolation(length: int, edge: int) -> np.ndarray:
-    """Matrix that takes `length` samples to `edge` samples."""
-    centre = (np.arange(edge) + 0.5) * length / edge - 0.5
-    distance = np.abs(np.clip(centre, 0, length - 1)[:, None] - np.arange(length))
-    return np.clip(1 - distance, 0, None)
-
-
 def _spread(sparsities: np.ndarray) -> np.ndarray:
     places = np.linspace(0, len(sparsities) - 1, min(SPARSITIES, len(sparsities)))
     return np.asarray(sparsities[np.round(places).astype(int)])
@@ -129,8 +104,8 @@ def _show_item(
 def _saliency(item: xr.Dataset, segments: xr.DataArray) -> np.ndarray:
     """The stored map at the image's size, or where none is kept its mean per superpixel."""
     rows, columns = segments.shape
-    if "cam" in item:
-        return upsample(item["cam"].values, (rows, columns))
+    if keeps_maps(item):
+        return upsample(kept_maps(item).values, (rows, columns))
     return np.asarray(item["segment_score"].values[segments.values])
 
 

@@ -22,6 +22,7 @@ from mtljobs.report.steps import removal_steps
 from mtljobs.report.trends import faithfulness, performance
 from mtljobs.results import Tables, mean_curve, open_run, read_tables
 from mtljobs.results.areas import removes_superpixels
+from mtljobs.results.maps import keeps_maps
 from mtljobs.results.run import task_nodes
 from mtljobs.store.damage import naming_damage
 
@@ -143,7 +144,7 @@ def _draw_steps(tree: xr.DataTree) -> Iterator[Drawing]:
 def _draw_saliency(tree: xr.DataTree) -> Iterator[Drawing]:
     for (experiment, task), node in task_nodes(tree):
         inputs = tree[f"{experiment}/inputs"].to_dataset()
-        has_maps = "cam" in node.data_vars or removes_superpixels(node.to_dataset())
+        has_maps = keeps_maps(node.to_dataset()) or removes_superpixels(node.to_dataset())
         if "preview" in inputs and has_maps:
             yield _drawing(
                 f"saliency-{experiment}-{task}",
@@ -155,7 +156,7 @@ def _draw_saliency(tree: xr.DataTree) -> Iterator[Drawing]:
 
 
 def _describe_maps(node: xr.DataTree) -> str:
-    if "cam" not in node.data_vars:
+    if not keeps_maps(node.to_dataset()):
         return "Mean saliency of each superpixel, since the run keeps no maps."
     size = f"{node.sizes['cam_row']} x {node.sizes['cam_column']}"
     return f"Maps of {size} positions, as their method gives them, resized bilinearly."

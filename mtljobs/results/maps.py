@@ -20,14 +20,13 @@ def saliency(items: xr.Dataset) -> xr.DataArray:
     """Maps as they were judged: at the size of their images, with their maxima at 1.
 
     Select first, for a map has as many values as its image has pixels. NaN where there is no map,
-    as of an image that was not explained yet; 0 everywhere where a map is.
+    as of an image that was not explained yet, or whose maps are not kept.
 
     Args:
         items: The dataset of a task's node, as `open_run` gives it, or any selection of it.
 
     Returns:
-        Along the axes of the stored maps, with `row` and `column` last. Of a run with
-        `maps = "subset"` the axis of images is `map_image`.
+        Along the axes of `status`, with `row` and `column` last.
 
     Raises:
         UserError: The run keeps no maps.
@@ -39,36 +38,52 @@ def saliency(items: xr.Dataset) -> xr.DataArray:
         float16, good to look at; no curve is ever made of them.
     """
     cams = kept_maps(items)
-    rows, columns = items.attrs[SIZE]
     resized: xr.DataArray = xr.apply_ufunc(
         upsample,
         cams,
         input_core_dims=[["cam_row", "cam_column"]],
         output_core_dims=[["row", "column"]],
         exclude_dims={"cam_row", "cam_column"},
-        kwargs={"size": (rows, columns)},
+        kwargs={"size": items.attrs[SIZE]},
     )
     peaks = items["cam_max"]
-    if "map_image" in cams.dims or "map_image" in cams.coords:
-        peaks = _of_map_images(peaks, cams)
     shares = resized / peaks.where(peaks > 0, 1)
     return shares.rename("saliency").assign_attrs(long_name="saliency, maximum 1", units="1")
 
 
+def keeps_maps(items: xr.Dataset) -> bool:
+    """Whether the run keeps any map of a task."""
+    return "cam" in items or "cam_half" in items
+
+
 def kept_maps(items: xr.Dataset) -> xr.DataArray:
-    """Maps as their method gave them, whichever way the run keeps them.
+    """Maps as their method gave them, along `image`, however the run keeps them.
+
+    Returns:
+        NaN for images whose maps are not kept.
 
     Raises:
-        UserError: It keeps none.
+        UserError: The run keeps no maps.
     """
-    if "cam" in items:
-        return items["cam"]
     if "cam_half" in items:
-        return items["cam_half"].astype(np.float32) * items["cam_max"]
-    raise UserError(
-        'this run keeps no maps (explain.maps = "scores"): expected an array cam or cam_half. '
-        "`segment_score` has the mean of each map over each superpixel."
-    )
+        peaks = items["cam_max"]
+        return items["cam_half"].astype(np.float32) * peaks.where(peaks > 0, 1)
+    if "cam" not in items:
+        raise UserError(
+            'this run keeps no maps (explain.maps = "scores"): expected an array cam or cam_half. '
+            "`segment_score` has the mean of each map over each superpixel."
+        )
+    return _by_image(items["cam"], items["image"])
+
+
+def _by_image(cams: xr.DataArray, images: xr.DataArray) -> xr.DataArray:
+    if "map_image" not in cams.dims:
+        return cams
+    wanted = np.atleast_1d(images.values)
+    known = wanted[np.isin(wanted, cams["map_image"].values)]
+    found = cams.drop_vars("map_image_id", errors="ignore").sel(map_image=known)
+    found = found.reindex(map_image=wanted).rename(map_image="image")
+    return found if images.ndim else found.isel(image=0)
 
 
 def upsample(
@@ -93,8 +108,3 @@ def _interpolation(length: int, edge: int) -> Float[np.ndarray, "edge length"]:
     centre = (scale * (np.arange(edge) + 0.5) - 0.5).astype(np.float32)
     inside = np.clip(centre, 0, length - 1)[:, None].astype(np.float64)
     return np.asarray(np.clip(1 - np.abs(inside - np.arange(length)), 0, None))
-
-
-def _of_map_images(peaks: xr.DataArray, cams: xr.DataArray) -> xr.DataArray:
-    """The maxima of those images whose maps are kept, along `map_image`."""
-    return peaks.sel(image=cams["map_image"]).drop_vars("image")

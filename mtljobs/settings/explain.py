@@ -313,6 +313,15 @@ class Explain:
             )
         return self
 
+    @model_validator(mode="after")
+    def _previews_are_of_images_with_maps(self) -> Explain:
+        if self.maps == "subset" and self.map_images < self.previews:
+            raise ValueError(
+                f"the report lays maps over the {self.previews} preview images, and map_images = "
+                f"{self.map_images} keeps the maps of fewer: raise map_images or lower previews"
+            )
+        return self
+
     def block_size(self) -> int:
         """Images per shard, resolved."""
         if self.block is not None:

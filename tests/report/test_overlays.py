@@ -12,20 +12,9 @@ from mtljobs.report.overlays import (
     lay_over,
     overlays,
     richest_image,
-    upsample,
 )
 from mtljobs.results import open_run
-
-
-def test_upsampling_interpolates_between_pixel_centres() -> None:
-    # 2 x 1 to 4 x 2: centres at -0.25, 0.25, 0.75, 1.25, the outer two held at the edge.
-    resized = upsample(np.array([[0.0], [4.0]]), (4, 2))
-    assert resized.tolist() == [[0.0, 0.0], [1.0, 1.0], [3.0, 3.0], [4.0, 4.0]]
-
-
-def test_upsampling_to_the_same_size_changes_nothing() -> None:
-    values = np.arange(12.0).reshape(3, 4)
-    np.testing.assert_array_equal(upsample(values, (3, 4)), values)
+from mtljobs.results.maps import upsample
 
 
 def test_where_a_map_is_zero_the_grey_image_stays() -> None:

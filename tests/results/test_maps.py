@@ -60,9 +60,12 @@ def test_a_subset_of_maps_is_found_by_its_images(synthetic, tmp_path: Path, stor
     whole = open_run(stored_run.root)["segnet-netslim/depth"].to_dataset().sel(ITEM)
     some = write(synthetic, tmp_path, "subset", map_images=2).sel(ITEM)
     assert some["map_image"].values.tolist() == ["test-00000", "test-00001"]
-    np.testing.assert_array_equal(
-        saliency(some).sel(map_image="test-00001"), saliency(whole.sel(image="test-00001"))
-    )
+    image = {"image": "test-00001"}
+    np.testing.assert_array_equal(saliency(some.sel(image)), saliency(whole.sel(image)))
+    two = saliency(some.sel(image=["test-00001", "test-00003"]))
+    assert two.dims == ("image", "row", "column")
+    np.testing.assert_array_equal(two.isel(image=0), saliency(whole.sel(image)))
+    assert two.isel(image=1).isnull().all()
 
 
 def test_half_precision_maps_differ_by_their_rounding_alone(
