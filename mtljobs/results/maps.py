@@ -81,7 +81,8 @@ def _by_image(cams: xr.DataArray, images: xr.DataArray) -> xr.DataArray:
         return cams
     wanted = np.atleast_1d(images.values)
     known = wanted[np.isin(wanted, cams["map_image"].values)]
-    found = cams.drop_vars("map_image_id", errors="ignore").sel(map_image=known)
+    cams = cams.drop_vars(("map_image_id", "image", "image_id"), errors="ignore")
+    found = cams.sel(map_image=known)
     found = found.reindex(map_image=wanted).rename(map_image="image")
     return found if images.ndim else found.isel(image=0)
 

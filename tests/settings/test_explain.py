@@ -122,3 +122,19 @@ def test_quantus_is_planned_with_the_superpixels_that_it_makes():
     for other in ({"n_segments": 40}, {"compactness": 1.0}):
         with pytest.raises(ValidationError, match="Quantus makes 100 of compactness 10"):
             Explain(images=1, superpixels=SLIC(name="slic", **other), faithfulness=faithfulness)
+
+
+@pytest.mark.parametrize(
+    ("maps", "kept"), [("native", 30), ("half", 30), ("subset", 24), ("scores", 0)]
+)
+def test_maps_are_kept_of_as_many_images_as_the_policy_says(maps, kept):
+    assert Explain(images=30, maps=maps).mapped_images() == kept
+
+
+def test_a_subset_is_never_larger_than_all_images():
+    assert Explain(images=5, maps="subset").mapped_images() == 5
+
+
+def test_images_to_lay_maps_over_have_maps():
+    with pytest.raises(ValidationError, match="raise map_images or lower previews"):
+        Explain(images=30, maps="subset", map_images=2, previews=4)
