@@ -136,5 +136,5 @@ def remove_tree(folder: Path) -> None:
 
 def hash_file(path: Path) -> str:
     """SHA-256 of a file's bytes, 64 hex digits."""
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -34,8 +34,8 @@ class Place:
 
     def locate(self, name: str) -> Path:
         """The file that a record calls by a name; it need not exist."""
-        paths = [folder / name for folder in self.folders]
-        return next((path for path in paths if path.exists()), paths[-1])
+        *others, last = self.folders
+        return next((folder / name for folder in others if (folder / name).exists()), last / name)
 
 
 @dataclass(frozen=True)

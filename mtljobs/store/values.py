@@ -9,10 +9,10 @@ import numpy as np
 from mtljobs.contracts import STATUS, ExperimentLayout
 from mtljobs.errors import CorruptionError
 from mtljobs.store.backend import Part
+from mtljobs.store.file_check import file_size
 from mtljobs.store.findings import Checked, Finding
 from mtljobs.store.inventory import AGAIN, Held
 from mtljobs.store.items import count_missing, item_faults, superpixel_faults
-from mtljobs.store.presence import file_size
 from mtljobs.store.variables import CELL
 
 Decode = Callable[[str, bytes], Part]

@@ -13,11 +13,11 @@ from mtljobs.plan.frozen import Plan, read_plan
 from mtljobs.settings.base import load
 from mtljobs.settings.store import Store
 from mtljobs.store.backend import Backend, Schema
-from mtljobs.store.contents import check_contents, check_plan
+from mtljobs.store.file_check import check_files, find_unknown
 from mtljobs.store.findings import Checked, Finding
 from mtljobs.store.inventory import Inventory, take_inventory
 from mtljobs.store.leftovers import find_leftovers
-from mtljobs.store.presence import check_presence, find_unknown
+from mtljobs.store.plan_check import check_plan
 from mtljobs.store.schema import build_schema
 from mtljobs.store.values import check_values, find_missing_items, read_n_segments
 
@@ -79,9 +79,7 @@ def _check_shards(
     counts = read_n_segments(own, decode, plan.layouts) if level == "decode" else {}
     for index, held in enumerate(inventory.held):
         damaged = set()
-        findings = [check_presence(held, checked)]
-        if level != "quick":
-            findings.append(check_contents(held, checked))
+        findings = [check_files(held, reads=level != "quick", checked=checked)]
         if level == "decode" and not held.is_shared:
             findings.append(check_values(held, decode, n_segments=counts, checked=checked))
         if not held.is_shared:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from mtljobs.errors import CorruptionError
 from mtljobs.ledger.files import to_json
 from mtljobs.store.backend import Part, Schema
@@ -12,6 +14,7 @@ from mtljobs.store.findings import Finding
 from mtljobs.store.schema import Array
 from mtljobs.store.zarr_format import (
     METADATA,
+    chunk_name,
     chunk_region,
     decode,
     documents,
@@ -25,16 +28,26 @@ Content = dict[str, bytes]
 """Own files of a store by name, as one plan gives them."""
 
 
-def own_files(schema: Schema) -> Content:
-    """Every `zarr.json` and every chunk of a coordinate."""
+def own_files(schema: Schema) -> set[str]:
+    """Names of every `zarr.json` and of every chunk of a coordinate."""
+    labels = {
+        f"{node.path}/{array.name}/{chunk_name(index)}"
+        for node in schema.values()
+        for array in node.arrays.values()
+        if array.labels is not None
+        for index in np.ndindex(array.chunk_counts())
+    }
+    return labels | documents(schema).keys()
+
+
+def _contents(schema: Schema) -> Content:
+    """What these files hold."""
     files = {key: to_json(document) for key, document in documents(schema).items()}
     for node in schema.values():
         for array in node.arrays.values():
             if array.labels is not None:
-                files |= {
-                    f"{node.path}/{array.name}/{name}": chunk
-                    for name, chunk in encode_labels(array).items()
-                }
+                chunks = encode_labels(array)
+                files |= {f"{node.path}/{array.name}/{name}": chunks[name] for name in chunks}
     return files
 
 
@@ -47,7 +60,7 @@ def check_own_files(store: Path, schemas: Iterable[Schema]) -> Iterator[Finding]
     grown: list[tuple[Schema, Content]] = []
     root = _read(store / METADATA)
     for schema in schemas:
-        grown.append((schema, own_files(schema)))
+        grown.append((schema, _contents(schema)))
         if grown[-1][1][METADATA] == root:
             break
     for name in grown[0][1]:

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numcodecs.blosc
 import numpy as np
 import zarr
@@ -141,18 +142,38 @@ def encode(array: Array, region: tuple[slice, ...], values: np.ndarray) -> dict[
 def decode(array: Array, name: str, chunk: bytes) -> np.ndarray:
     """The values in a chunk file, up to the end of the array.
 
+    Numbers by the codecs themselves: zarr-python takes 8 ms to open and read a chunk of any size.
+
     Raises:
         CorruptionError: Its checksum or its encoding is broken.
     """
+    region = chunk_region(array, name)
+    try:
+        if array.dtype == "string":
+            return _read_chunk(array, name, chunk, region)
+        values = np.frombuffer(_decompress(chunk), np.dtype(array.dtype).newbyteorder("<"))
+        return values.reshape(array.chunks)[
+            tuple(slice(0, part.stop - part.start) for part in region)
+        ]
+    # Whatever codecs raise where bytes make no sense to them; there is no common class.
+    except Exception as error:
+        raise CorruptionError(f"it cannot be decoded ({error})") from error
+
+
+def _decompress(chunk: bytes) -> bytes:
+    """The bytes of a chunk's numbers, behind `blosc` and `crc32c`."""
+    content, checksum = chunk[:-4], chunk[-4:]
+    if google_crc32c.value(content) != int.from_bytes(checksum, "little"):
+        raise ValueError("its checksum is that of other bytes")
+    return bytes(numcodecs.blosc.decompress(content))
+
+
+def _read_chunk(array: Array, name: str, chunk: bytes, region: tuple[slice, ...]) -> np.ndarray:
     document = Buffer.from_bytes(to_json(array_document(array)))
     memory: dict[str, Any] = {METADATA: document, name: Buffer.from_bytes(chunk)}
     with _settings():
         source = zarr.open_array(MemoryStore(memory), mode="r", zarr_format=3)
-        try:
-            return np.asarray(source[chunk_region(array, name)])
-        # Whatever codecs raise where bytes make no sense to them; there is no common class.
-        except Exception as error:
-            raise CorruptionError(f"it cannot be decoded ({error})") from error
+        return np.asarray(source[region])
 
 
 def encode_labels(array: Array) -> dict[str, bytes]:

@@ -35,7 +35,7 @@ class ZarrStore:
 
     def own_files(self, schema: Schema) -> Collection[str]:
         """Names of the metadata and coordinates; as `Backend` says."""
-        return zarr_files.own_files(schema).keys()
+        return zarr_files.own_files(schema)
 
     def check_own_files(self, store: Path, schemas: Iterable[Schema]) -> Iterator[Finding]:
         """What is wrong with metadata and coordinates; as `Backend` says."""

@@ -9,12 +9,13 @@ import pytest
 import zarr
 
 from mtljobs.contracts import ExperimentLayout
-from mtljobs.errors import UserError
+from mtljobs.errors import CorruptionError, UserError
 from mtljobs.ledger.files import to_json
 from mtljobs.store.schema import Array, build_schema
 from mtljobs.store.zarr_format import (
     METADATA,
     array_document,
+    decode,
     documents,
     encode,
     encode_labels,
@@ -99,6 +100,29 @@ def test_every_flipped_bit_is_an_error_and_never_another_number(tmp_path: Path) 
         (folder / "c.0.0").write_bytes(broken)
         with pytest.raises(ValueError, match="checksum"):
             read_array(folder)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "int32", "uint16", "uint8"])
+def test_chunks_are_decoded_to_what_zarr_reads(tmp_path: Path, dtype: str) -> None:
+    array = dataclasses.replace(CURVES, dtype=dtype, fill=0)
+    values = np.arange(28, dtype=dtype).reshape(7, 4)
+    chunks = encode(array, (slice(0, 7), slice(0, 4)), values)
+    decoded = np.concatenate([decode(array, name, chunks[name]) for name in sorted(chunks)])
+    assert decoded.dtype == read_array(write(tmp_path / "irof", array, chunks)).dtype
+    np.testing.assert_array_equal(decoded, values)
+
+
+def test_text_is_decoded_to_what_was_encoded() -> None:
+    labels = ("bed", "night stand", "Straße")
+    array = Array("group", ("group",), (3,), (3,), "string", "", {}, labels)
+    assert decode(array, "c.0", encode_labels(array)["c.0"]).tolist() == list(labels)
+
+
+@pytest.mark.parametrize("length", [0, 3, 10, -1])
+def test_what_is_no_chunk_is_corruption_when_decoded(length: int) -> None:
+    chunk = encode(CURVES, (slice(0, 3), slice(0, 4)), np.ones((3, 4)))["c.0.0"]
+    with pytest.raises(CorruptionError, match="cannot be decoded"):
+        decode(CURVES, "c.0.0", chunk[:length])
 
 
 def test_a_chunk_that_was_cut_short_is_an_error(tmp_path: Path) -> None:

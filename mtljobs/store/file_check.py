@@ -1,11 +1,12 @@
-"""Whether every file is there that ought to be, in its length, and no other."""
+"""Whether every file is there that ought to be, as it was written, and no other."""
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from mtljobs.ledger.files import is_unfinished
+from mtljobs.ledger.files import hash_file, is_unfinished
 from mtljobs.ledger.records import RECORD
 from mtljobs.store.findings import Checked, Finding
 from mtljobs.store.inventory import AGAIN, Held, Inventory, list_files
@@ -13,9 +14,13 @@ from mtljobs.store.inventory import AGAIN, Held, Inventory, list_files
 AWAY = "--requeue moves it into quarantine"
 
 
-def check_presence(held: Held, checked: Checked) -> Iterator[Finding]:
-    """The files that one record lists: are they there, and as long as they were?"""
-    for name, (_, size) in held.record.files.items():
+def check_files(held: Held, *, reads: bool, checked: Checked) -> Iterator[Finding]:
+    """The files that one record lists: there, as long as they were, and of the same bytes?
+
+    Args:
+        reads: Hash them; else their lengths alone are looked at.
+    """
+    for name, (sha256, size) in held.record.files.items():
         path = held.place.locate(name)
         checked.files += 1
         found = file_size(path)
@@ -25,11 +30,20 @@ def check_presence(held: Held, checked: Checked) -> Iterator[Finding]:
         elif found != size:
             detail = f"expected {size} bytes, found {found}: {AGAIN}"
             yield Finding("changed file", path, held.shard, detail)
+        elif reads:
+            checked.bytes += size
+            if (actual := hash_file(path)) != sha256:
+                detail = f"expected sha256 {sha256[:12]}, found {actual[:12]}: {AGAIN}"
+                yield Finding("changed file", path, held.shard, detail)
 
 
 def file_size(path: Path) -> int | None:
     """Bytes of a file; None where there is none."""
-    return path.stat().st_size if path.is_file() else None
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def find_unknown(inventory: Inventory, own_files: Collection[str]) -> Iterator[Finding]:
