@@ -82,7 +82,7 @@ def average(
         for other seeds: see `seed_std`.
     """
     axes = ("image", "group", "seed")
-    chosen = slice(None) if group is None else items["group"].values == group
+    chosen = slice(None) if group is None else items.variables["group"].values == group
     areas, quantus, status = (
         items.variables[name].transpose(*axes).values[:, chosen]
         for name in ("aoc", "quantus", "status")
@@ -99,7 +99,7 @@ def average(
         experiment=experiment,
         task=task,
         group=group,
-        sparsity=float(items["sparsity"]),
+        sparsity=float(items.variables["sparsity"].values),
         reached=reached,
         mean=_mean(areas[ok]),
         **spread._asdict(),

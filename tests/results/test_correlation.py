@@ -39,6 +39,11 @@ def test_rho_of_four_networks_is_as_by_hand_and_p_counts_all_orders() -> None:
     assert row.p == pytest.approx(np.mean(np.abs(rhos) >= 0.8 - 1e-9))
 
 
+def test_p_of_seven_networks_is_exact() -> None:
+    row = make_correlation([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], [1.0, 2, 3, 4, 5, 6, 7])
+    assert row.p == pytest.approx(2 / math.factorial(7))
+
+
 def test_an_error_that_falls_as_faithfulness_rises_correlates_positively() -> None:
     better = make_correlation([0.1, 0.2, 0.3, 0.4], [0.9, 0.7, 0.5, 0.2], lower_is_better=True)
     worse = make_correlation([0.1, 0.2, 0.3, 0.4], [0.9, 0.7, 0.5, 0.2])
