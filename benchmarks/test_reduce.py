@@ -72,6 +72,7 @@ def write_run(run: RunFolder, *, images: int, groups: int, segments: int) -> Run
             tasks=dict.fromkeys(TASKS, task),
             layers=("encoder",),
             maps="scores",
+            map_images=0,
             previews=0,
             inputs="5" * 64,
             settings=SETTINGS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -15,8 +15,14 @@ from mtljobs.report.exploring import pack_run
 from mtljobs.report.markup import Markup, details, element, join, picture, table
 from mtljobs.report.provenance import departures_table, provenance_table, settings_table
 from mtljobs.report.timeline import timeline
-from mtljobs.results import Average, Performance, Tables
-from mtljobs.results.sheets import Sheet, aoc_sheet, count_sheet, experiments, performance_sheet
+from mtljobs.results import Tables
+from mtljobs.results.sheets import (
+    TESTS_LEGEND,
+    Sheet,
+    aoc_sheet,
+    experiment_sheets,
+    experiments,
+)
 
 PAGE_LIMIT = 19_000_000
 """Bytes that the page has without its attempts, unless its figures alone have more."""
@@ -76,6 +82,7 @@ def render_page(folder: RunFolder, run: xr.DataTree, tables: Tables, drawings: D
     """The whole page as HTML."""
     sections = {
         "Faithfulness": _faithfulness(tables, drawings),
+        "Comparisons": _comparisons(tables),
         "Explorer": Markup(),
         "Performance": _performance(tables, drawings),
         "Curves": _curves(drawings),
@@ -151,7 +158,7 @@ def _faithfulness(tables: Tables, drawings: Drawings) -> Markup:
                 "explanation. Areas of different measures do not compare."
             ),
             _picture(drawings.faithfulness),
-            *_per_experiment(tables, lambda rows, _: aoc_sheet(rows)),
+            *_per_experiment(tables, "aoc"),
             _note(
                 "Mean over all items (image and group) of all seeds with status ok; in brackets "
                 "the 95 % percentile bootstrap interval over images, n items."
@@ -162,11 +169,26 @@ def _faithfulness(tables: Tables, drawings: Drawings) -> Markup:
     )
 
 
+def _comparisons(tables: Tables) -> Markup:
+    return join(
+        [
+            _text(TESTS_LEGEND),
+            *_per_experiment(
+                tables,
+                "comparisons",
+                "declines",
+                "correlations",
+                otherwise="Nothing to compare with: it has no network of sparsity 0.",
+            ),
+        ]
+    )
+
+
 def _performance(tables: Tables, drawings: Drawings) -> Markup:
     return join(
         [
             _picture(drawings.performance),
-            *_per_experiment(tables, lambda rows, metrics: performance_sheet(metrics, rows)),
+            *_per_experiment(tables, "performance"),
             _note(
                 "Pooled over the whole test split; mean ± standard deviation over seeds. The "
                 "constant predictor is the best prediction that ignores the image, from the "
@@ -211,7 +233,7 @@ def _items(tables: Tables) -> Markup:
                 "network. Averages are over items with status ok; those with another status are "
                 "counted here, by cause."
             ),
-            *_per_experiment(tables, lambda rows, _: count_sheet(rows)),
+            *_per_experiment(tables, "counts", otherwise="Every item has a curve."),
         ]
     )
 
@@ -244,15 +266,13 @@ def _provenance(folder: RunFolder, run: xr.DataTree) -> Markup:
     )
 
 
-def _per_experiment(
-    tables: Tables, make_sheet: Callable[[list[Average], list[Performance]], Sheet]
-) -> Iterator[Markup]:
+def _per_experiment(tables: Tables, *kinds: str, otherwise: str = "") -> Iterator[Markup]:
+    """The sheets of these kinds that have rows, by experiment; else a note that says why not."""
     for experiment in experiments(tables):
-        averages = [row for row in tables.averages if row.experiment == experiment]
-        performance = [row for row in tables.performance if row.experiment == experiment]
-        sheet = make_sheet(averages, performance)
+        sheets = experiment_sheets(tables, experiment)
+        found = [_sheet_table(sheets[kind]) for kind in kinds if sheets[kind].body]
         yield element("h3", experiment)
-        yield _sheet_table(sheet) if sheet.body else _note("Every item has a curve.")
+        yield from found or [_note(otherwise)]
 
 
 def _per_group(tables: Tables, drawings: Drawings) -> Iterator[Markup]:

@@ -102,11 +102,6 @@ def compare(run: xr.DataTree, *, by_group: bool = False) -> tuple[Comparison, ..
         them; else the normal approximation. Effect: Kerby 2014 (doi:10.2466/11.IT.3.1), on the
         same ranks. Median: Hodges & Lehmann 1963, median of the means of all pairs of images,
         each with itself too. Correction: see `holm`.
-
-    Example:
-        >>> from mtljobs.results import compare, open_run
-        >>> [row.effect for row in compare(open_run("demo"))]  # doctest: +SKIP
-        [-0.21, -0.97]
     """
     return compare_items(read_items(run), by_group=by_group)
 
@@ -129,13 +124,7 @@ def compare_items(
 
 
 def declines(comparisons: Iterable[Comparison]) -> tuple[Decline, ...]:
-    """From which sparsity on faithfulness declined: a row per experiment, task and group.
-
-    Example:
-        >>> from mtljobs.results import compare, declines, open_run
-        >>> [row.sparsity for row in declines(compare(open_run("demo")))]  # doctest: +SKIP
-        [0.5, None]
-    """
+    """From which sparsity on faithfulness declined: a row per experiment, task and group."""
     families: dict[tuple[str, str, str | None], list[Comparison]] = {}
     for row in comparisons:
         families.setdefault((row.experiment, row.task, row.group), []).append(row)

@@ -58,10 +58,6 @@ def correlate(run: xr.DataTree) -> tuple[Correlation, ...]:
         Spearman 1904, as Pearson's correlation of (mean) ranks, and a permutation test, by
         scipy: exact up to 7 networks, above these 5040 random orders, the same on every call.
 
-    Example:
-        >>> from mtljobs.results import correlate, open_run
-        >>> [(row.metric, row.rho) for row in correlate(open_run("demo"))]  # doctest: +SKIP
-        [('miou', 0.4), ('pixel_accuracy', 0.2)]
     """
     return correlate_items(read_items(run), read_performance(run))
 

@@ -14,7 +14,7 @@ from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.ledger.records import RECORD, read_record
 from mtljobs.store.inputs import read_inputs
 from mtljobs.store.schema import Node, build_schema
-from mtljobs.store.zarr_files import own_files
+from mtljobs.store.zarr_files import own_contents
 from mtljobs.store.zarr_format import encode
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class LiveStore(Store):
     ) -> None:
         super().__init__(read_only=True)
         schema = build_schema(layouts)
-        self._made = own_files(schema) | dict(_read_inputs(workspace, layouts, schema))
+        self._made = own_contents(schema) | dict(_read_inputs(workspace, layouts, schema))
         self._merged = LocalStore(run.store, read_only=True)
         self._commits = dict(_find_commits(run))
 

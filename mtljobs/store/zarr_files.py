@@ -40,7 +40,7 @@ def own_files(schema: Schema) -> set[str]:
     return labels | documents(schema).keys()
 
 
-def _contents(schema: Schema) -> Content:
+def own_contents(schema: Schema) -> Content:
     """What these files hold."""
     files = {key: to_json(document) for key, document in documents(schema).items()}
     for node in schema.values():
@@ -60,7 +60,7 @@ def check_own_files(store: Path, schemas: Iterable[Schema]) -> Iterator[Finding]
     grown: list[tuple[Schema, Content]] = []
     root = _read(store / METADATA)
     for schema in schemas:
-        grown.append((schema, _contents(schema)))
+        grown.append((schema, own_contents(schema)))
         if grown[-1][1][METADATA] == root:
             break
     for name in grown[0][1]:

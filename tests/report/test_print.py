@@ -54,6 +54,9 @@ def crowded(stored_run, found: Tables) -> Crowded:
                 for sparsity in SPARSITIES
             ),
             performance=tuple(renamed(found.performance, names)),
+            comparisons=(),
+            declines=(),
+            correlations=(),
             missing={},
         ),
         task=many.assign_coords(group=CLASSES, sparsity=SPARSITIES),
