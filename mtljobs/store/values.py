@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -26,8 +27,10 @@ def read_parts(held: Held, decode: Decode, *, only: str = "") -> Iterator[Part |
         only: Files of this array; empty: all.
     """
     for name in held.record.files:
+        if only and PurePosixPath(name).parent.name != only:
+            continue
         path = held.place.locate(name)
-        if (only and path.parent.name != only) or file_size(path) is None:
+        if file_size(path) is None:
             continue
         try:
             yield decode(name, path.read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import shutil
 import time
@@ -14,10 +15,11 @@ import pytest
 from mtljobs.contracts import ExperimentLayout
 from mtljobs.ledger.attempts import begin
 from mtljobs.ledger.commit import new_staging
+from mtljobs.ledger.files import hash_file
 from mtljobs.ledger.paths import RunFolder, Workspace, create_folder
 from mtljobs.ledger.records import RECORD, make_record, write_record
 from mtljobs.plan.frozen import Plan, freeze_plan
-from mtljobs.store import zarr_files
+from mtljobs.store import file_check, zarr_files
 from mtljobs.store.findings import Checked, Finding
 from mtljobs.store.merge import MergeReport
 from mtljobs.store.origins import find_mixed_devices
@@ -146,6 +148,23 @@ def test_missing_shortened_and_foreign_files_are_all_named_even_by_the_quick_loo
         ("unknown file", "note.txt"),
         ("unknown file", "more"),
     }
+
+
+def test_a_file_that_the_disk_does_not_give_hides_no_other(
+    whole: RunFolder, verify: Verify, flip: Flip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = whole.store / "segnet/depth/cam/c.0.0.0.0.0.0"
+    flip(whole.store / CHUNK)
+
+    def read(path: Path) -> str:
+        if path == bad:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return hash_file(path)
+
+    monkeypatch.setattr(file_check, "hash_file", read)
+    first, second = verify(whole)
+    assert {first.path, second.path} == {bad, whole.store / CHUNK}
+    assert "Input/output error" in first.detail + second.detail
 
 
 def test_a_quick_look_reads_no_results(whole: RunFolder, verify: Verify, flip: Flip) -> None:
