@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
+from mtljobs.contracts import Stage
 from mtljobs.ledger.attempts import AttemptState, State
 
-STAGES = ("segment", "train", "prune", "evaluate", "explain", "reduce")
+STAGES: tuple[str, ...] = get_args(Stage)
 
 RESUMES = frozenset({"train", "explain"})
 """Stages that go on from a checkpoint; all others begin anew."""

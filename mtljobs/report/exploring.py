@@ -17,7 +17,7 @@ from matplotlib.image import imsave
 from mtljobs.contracts import STATUS
 from mtljobs.report.drawing import shades
 from mtljobs.results import aoc, mean_curve
-from mtljobs.results.areas import MEASURE, removes_superpixels
+from mtljobs.results.areas import removes_superpixels
 from mtljobs.results.averages import OK
 from mtljobs.results.maps import keeps_maps, kept_maps
 from mtljobs.results.sheets import per_cent
@@ -100,7 +100,6 @@ def _describe_experiment(node: xr.DataTree) -> dict[str, Any]:
     settings = json.loads(node.attrs["settings"])["experiment"]["explain"]["faithfulness"]
     sparsities = node.to_dataset()["sparsity"].values
     return {
-        "measure": first.attrs[MEASURE],
         "fill": settings.get("fill", "drifting") if removes_superpixels(first) else None,
         "sparsities": [per_cent(sparsity) for sparsity in sparsities],
         "colours": shades(len(sparsities)),

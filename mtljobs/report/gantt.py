@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mtljobs.ledger.attempts import AttemptState, State
@@ -14,11 +14,11 @@ from mtljobs.report.markup import Markup, element
 LOOKS: dict[str, tuple[State, ...]] = {
     "done": ("done",),
     "running": ("running",),
+    "aside": ("waiting", "duplicate", "cancelled"),
     "preempted": ("preempted",),
     "failed": ("failed", "timed out", "out of memory", "node lost", "vanished"),
-    "aside": ("waiting", "duplicate", "cancelled"),
 }
-"""How a bar looks -> what its attempt is now."""
+"""How a bar looks -> what its attempt is now; the gravest last."""
 
 HATCHES = {
     "done": ("#0072b2", ""),
@@ -35,8 +35,8 @@ SHARD_ROWS = 40
 LANES = 24
 """Attempts side by side in a row; of more, some are drawn over others."""
 
-BARS = 4000
-"""Bars at most: neighbours of one look melt together before there are more."""
+THIN = 1.5
+"""Pixels that a bar is wide at least; of several on one spot the last of `LOOKS` is drawn."""
 
 WIDTH, LEFT, RIGHT = 1040, 230, 16
 ROW, LANE = 18, 6
@@ -62,17 +62,16 @@ def draw_attempts(attempts: Sequence[AttemptState]) -> Markup:
     begin = min(attempt.started for attempt in attempts)
     span = max(1.0, max(attempt.last_sign for attempt in attempts) - begin)
     scale = (WIDTH - LEFT - RIGHT) / span
-    rows = {
-        name: [_place(bar, begin, scale) for bar in _in_lanes(chosen)]
-        for name, chosen in _rows(attempts).items()
-    }
+    is_few = len({attempt.shard for attempt in attempts}) <= SHARD_ROWS
     parts, top = [], 4
-    for name, bars in _melt(rows).items():
+    for name, chosen in _rows(attempts, lambda one: _short(one.shard) if is_few else stage_of(one)):
+        bars = [_place(bar, begin, scale) for bar in _in_lanes(chosen)]
         lanes = 1 + max(bar.lane for bar in bars)
         height = ROW if lanes == 1 else 6 + LANE * lanes
         parts.append(_text(name, x=LEFT - 10, y=top + height / 2 + 4, anchor="end"))
         thickness = ROW - 6 if lanes == 1 else LANE - 1
-        parts += [_rectangle(bar, top + 3 + bar.lane * LANE, thickness) for bar in bars]
+        draw = _rectangles if is_few else _paths
+        parts += draw(bars, top + 3, thickness)
         top += height
     axis = list(_axis(span, scale, top))
     return element(
@@ -89,16 +88,14 @@ def draw_attempts(attempts: Sequence[AttemptState]) -> Markup:
     )
 
 
-def _rows(attempts: Sequence[AttemptState]) -> dict[str, list[AttemptState]]:
-    """Attempts by shard where there are few, else by stage; in the order of a run's stages."""
-    ordered = sorted(attempts, key=lambda one: (_stage_number(one), one.started))
-    by_shard = len({attempt.shard for attempt in attempts}) <= SHARD_ROWS
+def _rows(
+    attempts: Sequence[AttemptState], label: Callable[[AttemptState], str]
+) -> list[tuple[str, list[AttemptState]]]:
+    """Attempts by label, in the order of a run's stages, and then of their beginnings."""
     rows: dict[str, list[AttemptState]] = {}
-    for attempt in ordered:
-        rows.setdefault(_short(attempt.shard) if by_shard else stage_of(attempt), []).append(
-            attempt
-        )
-    return rows
+    for attempt in sorted(attempts, key=lambda one: (_stage_number(one), one.started)):
+        rows.setdefault(label(attempt), []).append(attempt)
+    return list(rows.items())
 
 
 def _stage_number(attempt: AttemptState) -> int:
@@ -133,28 +130,7 @@ def _in_lanes(attempts: Sequence[AttemptState]) -> Iterator[_Bar]:
 def _place(bar: _Bar, begin: float, scale: float) -> _Bar:
     """A bar in pixels."""
     start = LEFT + (bar.start - begin) * scale
-    return replace(bar, start=start, end=max(start + 1.5, LEFT + (bar.end - begin) * scale))
-
-
-def _melt(rows: dict[str, list[_Bar]]) -> dict[str, list[_Bar]]:
-    """Rows with `BARS` bars together: neighbours of one look become one, the nearest first."""
-    gap = 0.5
-    while sum(map(len, rows.values())) > BARS and gap < WIDTH:
-        rows = {name: _join_near(bars, gap) for name, bars in rows.items()}
-        gap *= 2
-    return rows
-
-
-def _join_near(bars: Sequence[_Bar], gap: float) -> list[_Bar]:
-    joined: list[_Bar] = []
-    for bar in sorted(bars, key=lambda bar: (bar.lane, bar.look, bar.start)):
-        last = joined[-1] if joined else None
-        if last and (last.lane, last.look) == (bar.lane, bar.look) and bar.start - last.end <= gap:
-            label = f"several attempts: {', '.join(LOOKS[bar.look])}"
-            joined[-1] = replace(last, end=max(last.end, bar.end), label=label)
-        else:
-            joined.append(bar)
-    return joined
+    return replace(bar, start=start, end=max(start + THIN, LEFT + (bar.end - begin) * scale))
 
 
 def _axis(span: float, scale: float, bottom: float) -> Iterator[Markup]:
@@ -198,13 +174,28 @@ def _patterns() -> Markup:
     return element("defs", *patterns)
 
 
-def _rectangle(bar: _Bar, top: float, height: float) -> Markup:
-    sizes = _numbers(x=bar.start, y=top, width=bar.end - bar.start, height=height)
-    return element(
-        "rect",
-        element("title", bar.label),
-        attributes={**sizes, "fill": f"url(#look-{bar.look})", "class": bar.look},
-    )
+def _rectangles(bars: Sequence[_Bar], top: float, height: float) -> Iterator[Markup]:
+    """Each bar by itself, with a title that the mouse finds."""
+    for bar in bars:
+        y = top + bar.lane * LANE
+        sizes = _numbers(x=bar.start, y=y, width=bar.end - bar.start, height=height)
+        look = {"fill": f"url(#look-{bar.look})", "class": bar.look}
+        yield element("rect", element("title", bar.label), attributes={**sizes, **look})
+
+
+def _paths(bars: Sequence[_Bar], top: float, height: float) -> Iterator[Markup]:
+    """All bars of a look together: there may be tens of thousands."""
+    for look in LOOKS:
+        # Thin ones on one spot are the same to the eye, and once in the file.
+        corners = {
+            f"M{bar.start:.0f} {top + bar.lane * LANE:.0f}h{bar.end - bar.start:.1f}v{height:.0f}"
+            f"h{bar.start - bar.end:.1f}z": None
+            for bar in bars
+            if bar.look == look
+        }
+        if corners:
+            filled = {"d": "".join(corners), "fill": f"url(#look-{look})", "class": look}
+            yield element("path", attributes=filled)
 
 
 def draw_legend() -> Markup:
@@ -215,7 +206,11 @@ def draw_legend() -> Markup:
         swatch = element("rect", attributes={**box, "fill": f"url(#look-{look})"})
         drawing = element("svg", swatch, attributes={"width": "24", "height": "12"})
         entries.append(element("span", drawing, f" {', '.join(states)}"))
-    note = element("span", "The axis is time since the first attempt began.")
+    note = element(
+        "span",
+        "The axis is time since the first attempt began. Where attempts are too short to be told "
+        "apart, the gravest end covers the others.",
+    )
     return element("p", *entries, note, attributes={"class": "note looks"})
 
 

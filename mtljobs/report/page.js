@@ -48,7 +48,7 @@
     offer("group", groups);
     const same = groups.find(([, label]) => label === before);
     if (same) element("group").value = same[0];
-    return { name, experiment, task, sparsity, seed, image, items, group: Number(element("group").value) };
+    return { experiment, task, sparsity, image, items, group: Number(element("group").value) };
   }
 
   // ---- Numbers of an item
@@ -350,6 +350,7 @@
       say(`This item has no curve at ${choice.experiment.sparsities[choice.sparsity]}: ` +
         `${data.statuses[own.status]}.`);
     }
+    element("with-map").disabled = !own.blended;
     element("unseen").hidden = picture.hasImage;
     element("unmoved").hidden = choice.experiment.fill !== null;
   }
@@ -364,7 +365,10 @@
     element("said").textContent = text;
   }
 
-  if (!Object.keys(data.experiments).length) return;
+  if (!Object.keys(data.experiments).length) {
+    element("without-script").textContent = "There is nothing to explore: no image has a curve yet.";
+    return;
+  }
   element("controls").hidden = false;
   element("without-script").hidden = true;
   for (const name of selects) element(name).addEventListener("change", refresh);

@@ -16,7 +16,7 @@ from mtljobs.ledger.files import hash_file
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.ledger.records import read_record
 from mtljobs.plan.frozen import newest_plan
-from mtljobs.report.departures import Departure, find_departures
+from mtljobs.report.departures import find_departures
 from mtljobs.report.markup import Markup, element, table
 from mtljobs.results.sheets import per_cent
 
@@ -35,27 +35,16 @@ def settings_table(run: xr.DataTree) -> Markup:
 
 
 def departures_table(run: xr.DataTree) -> Markup:
-    """Settings that are not at their defaults: a column per experiment, empty where one has it."""
-    columns = {
-        name: {one.setting: one for one in find_departures(_settings(node))}
-        for name, node in run.children.items()
-    }
-    defaults = {
-        (one.setting, _plain(one.default)) for found in columns.values() for one in found.values()
-    }
-    order = list(dict.fromkeys(setting for found in columns.values() for setting in found))
+    """Settings that are not at their defaults: a column per experiment, empty where one is."""
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for name, node in run.children.items():
+        for one in find_departures(_settings(node)):
+            rows.setdefault((one.setting, _plain(one.default)), {})[name] = _plain(one.value)
     body = [
-        [setting, default, *(_value(found.get(setting), default) for found in columns.values())]
-        for setting, default in sorted(defaults, key=lambda row: (order.index(row[0]), row[1]))
+        [setting, default, *(values.get(name, "") for name in run.children)]
+        for (setting, default), values in sorted(rows.items())
     ]
-    return table(["setting", "default", *columns], body, kind="words")
-
-
-def _value(departure: Departure | None, default: str) -> str:
-    """What an experiment has, where its method's default is this one."""
-    return (
-        "" if departure is None or _plain(departure.default) != default else _plain(departure.value)
-    )
+    return table(["setting", "default", *run.children], body, kind="words")
 
 
 def provenance_table(folder: RunFolder, run: xr.DataTree) -> Markup:

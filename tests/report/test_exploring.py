@@ -118,6 +118,17 @@ def test_a_measure_that_removes_no_superpixels_says_so(synthetic, tmp_path) -> N
     assert not {"map", "scores"} & set(experiment["seeds"]["0"]["test-00000"]["depth"])
 
 
+def test_a_run_without_any_curve_has_nothing_to_explore(synthetic, tmp_path) -> None:
+    layout = synthetic.make_layouts()["segnet-hrank"]
+    layouts = {"young": dataclasses.replace(layout, tasks={"depth": layout.tasks["depth"]})}
+    arrays = synthetic.make_arrays(layouts)
+    arrays["young/depth"]["status"][:] = 0
+    folder = synthetic.write_run(RunFolder(tmp_path / "run"), layouts=layouts, arrays=arrays)
+    packed = pack_run(open_run(folder.root), limit=ROOM)
+    assert json.loads(packed.data)["experiments"] == {}
+    assert packed.held == {"young": "0 of 6 images with seed 0, 0 of 6 images with seed 1"}
+
+
 def test_the_data_cannot_end_its_script(synthetic, tmp_path) -> None:
     layout = synthetic.make_layouts()["segnet-hrank"]
     images = ("</script><b>", *layout.images[1:])

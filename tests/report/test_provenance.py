@@ -7,7 +7,7 @@ import pytest
 
 from mtljobs.ledger.attempts import begin
 from mtljobs.ledger.paths import RunFolder
-from mtljobs.report.provenance import provenance_table
+from mtljobs.report.provenance import departures_table, provenance_table
 from mtljobs.results import open_run
 
 
@@ -29,3 +29,12 @@ def test_every_image_that_finished_attempts_ran_in_is_named(run: RunFolder) -> N
     assert "23" * 32 in table
     assert "<td>none</td>" in table
     assert "45" * 32 not in table
+
+
+def test_a_setting_off_its_default_has_a_row_with_a_column_per_experiment(run: RunFolder) -> None:
+    table = departures_table(open_run(run.root))
+    assert '<th scope="col">segnet-hrank</th><th scope="col">segnet-netslim</th>' in table
+    row = next(row for row in table.split("<tr>") if ">model.width<" in row)
+    assert row.count("<td>0.0625</td>") == 2
+    assert "<td>1.0</td>" in row
+    assert "training.batch" not in table  # 8 is its default

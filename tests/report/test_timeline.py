@@ -52,13 +52,19 @@ def test_attempts_at_one_time_lie_in_lanes_of_their_own() -> None:
     assert tops == ["7.0", "13.0", "7.0"]
 
 
-def test_neighbours_melt_together_before_there_are_too_many_bars(monkeypatch) -> None:
-    monkeypatch.setattr(gantt, "BARS", 4)
-    row = [replace(FIRST, started=2.0 * at, last_sign=2.0 * at + 1) for at in range(100)]
-    last = replace(FIRST, state="failed", started=900.0, last_sign=1000.0)
-    found = bars(gantt.draw_attempts([*row, last]))
-    assert len(found) == 2
-    assert found[0][2] == "several attempts: done"
+def test_of_many_attempts_those_on_one_spot_are_drawn_once_and_the_gravest_last() -> None:
+    thin = [
+        replace(FIRST, shard=f"explain-a-0-0-{at}-{at:012x}", started=at / 10, last_sign=at / 10)
+        for at in range(1000)
+    ]
+    failed = replace(FIRST, state="failed", started=50.0, last_sign=50.01)
+    later = replace(FIRST, started=9_999.0, last_sign=10_000.0)
+    drawing = gantt.draw_attempts([failed, *thin, later])
+    looks = re.findall(r'<path d="([^"]+)" fill="url\(#look-(\w+)\)"', drawing)
+    assert [look for _, look in looks] == ["done", "failed"]
+    # 100 s of 10,000 s are 8 pixels, at two lanes where the failed one stood in the way.
+    assert 9 <= looks[0][0].count("M") <= 20
+    assert "<rect x" not in drawing.split("</defs>")[1]
 
 
 def test_every_end_has_a_look_and_every_look_a_pattern(tmp_path: Path) -> None:
