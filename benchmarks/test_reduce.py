@@ -47,7 +47,9 @@ SPARSITIES = {
     "segnet-netslim": (0.0, 0.5, 0.6, 0.7, 0.8, 0.9),
     "segnet-hrank": (0.0, 0.5, 0.75, 0.875, 0.9375),
 }
-SETTINGS = {"experiment": {"explain": {"faithfulness": {"name": "irof"}}}}
+SETTINGS = {
+    "experiment": {"data": {"size": (288, 384)}, "explain": {"faithfulness": {"name": "irof"}}}
+}
 READ = {"irof", "status", "performance", "performance_constant", "n_segments"}
 """The arrays that tables are made from; all others stay unwritten."""
 

@@ -54,6 +54,7 @@ def make_layout() -> ExperimentLayout:
         tasks={"segmentation": TaskLayout(groups, ("miou",), (), {})},
         layers=("conv",),
         maps="native",
+        map_images=16 * BLOCKS,
         previews=0,
         inputs="0" * 64,
         settings={},

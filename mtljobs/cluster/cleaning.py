@@ -8,12 +8,13 @@ from pathlib import Path
 
 from mtljobs.cluster.runs import run_workspace
 from mtljobs.ledger import attempts, claims
+from mtljobs.ledger.commit import find_dead, find_dead_shared
 from mtljobs.ledger.files import remove_tree
 from mtljobs.ledger.paths import RunFolder, Workspace, claim_folder
 from mtljobs.plan.frozen import read_newest
 
 KINDS = {
-    "staging": ("leftovers of killed attempts", "nothing is lost"),
+    "leftovers": ("what dead attempts left", "nothing is lost"),
     "checkpoints": ("unfinished shards nobody works on", "they begin again"),
     "logs": ("what ended attempts printed", "cannot be made again"),
     "events": ("TensorBoard's curves of trainings", "cannot be made again"),
@@ -78,16 +79,17 @@ def remove(run: RunFolder, kind: str) -> Room:
     return gone
 
 
-def _find_staging(run: RunFolder) -> Iterator[Path]:
-    workspace = run_workspace(run)
-    yield from _idle(run.staging, lambda name: _runs(run, name.rpartition(".")[0]))
-    yield from _idle(workspace.staging, lambda name: _held(workspace, name.rpartition(".")[0]))
+def _find_leftovers(run: RunFolder) -> Iterator[Path]:
+    yield from find_dead(run)
+    yield from find_dead_shared(run_workspace(run))
 
 
 def _find_checkpoints(run: RunFolder) -> Iterator[Path]:
     workspace = run_workspace(run)
-    yield from _idle(run.work, lambda name: _runs(run, name))
-    yield from _idle(workspace.work, lambda name: _held(workspace, name))
+    dead = set(_find_leftovers(run))
+    yield from (path for path in _idle(run.work, lambda name: _runs(run, name)) if path not in dead)
+    shared = _idle(workspace.work, lambda name: _held(workspace, name))
+    yield from (path for path in shared if path not in dead)
 
 
 def _find_logs(run: RunFolder) -> Iterator[Path]:
@@ -124,7 +126,7 @@ def _find_maps(run: RunFolder) -> Iterator[Path]:
 
 
 _FINDERS: dict[str, Callable[[RunFolder], Iterator[Path]]] = {
-    "staging": _find_staging,
+    "leftovers": _find_leftovers,
     "checkpoints": _find_checkpoints,
     "logs": _find_logs,
     "events": _find_events,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mtljobs.cli import cleaning
+from mtljobs.cli import show_cleaning
 
 
 @pytest.fixture
@@ -18,29 +18,29 @@ def leftover(submitted):
 def test_without_a_kind_it_shows_and_removes_nothing(mtljobs, leftover):
     answer = mtljobs("clean study")
     assert answer.code == 0
-    (line,) = [line for line in answer.out.splitlines() if line.startswith("staging")]
+    (line,) = [line for line in answer.out.splitlines() if line.startswith("leftovers")]
     assert "2 MB" in line
     assert leftover.is_dir()
     rooms = {room["kind"]: room for room in mtljobs("clean study --json").json}
-    assert rooms["staging"] == {"kind": "staging", "files": 2, "size": 2_000_000}
+    assert rooms["leftovers"] == {"kind": "leftovers", "files": 2, "size": 2_000_000}
 
 
 def test_without_a_terminal_it_wants_yes(mtljobs, leftover):
-    answer = mtljobs("clean study --remove staging")
+    answer = mtljobs("clean study --remove leftovers")
     assert (answer.code, "add --yes" in answer.err) == (2, True)
     assert leftover.is_dir()
-    assert mtljobs("clean study --remove staging --yes").code == 0
+    assert mtljobs("clean study --remove leftovers --yes").code == 0
     assert not leftover.exists()
 
 
 @pytest.mark.parametrize("agrees", [True, False])
 def test_a_user_is_asked(mtljobs, leftover, monkeypatch, agrees):
-    monkeypatch.setattr(cleaning, "_agrees", lambda room: agrees)
-    assert mtljobs("clean study --remove staging").code == 0
+    monkeypatch.setattr(show_cleaning, "agrees", lambda room: agrees)
+    assert mtljobs("clean study --remove leftovers").code == 0
     assert leftover.exists() is not agrees
 
 
 def test_a_kind_that_does_not_exist_is_answered_with_those_that_do(mtljobs, submitted):
     submitted()
-    answer = mtljobs("clean study --remove stagin")
-    assert (answer.code, "did you mean 'staging'?" in answer.err) == (2, True)
+    answer = mtljobs("clean study --remove leftover")
+    assert (answer.code, "did you mean 'leftovers'?" in answer.err) == (2, True)

@@ -61,7 +61,7 @@ def files(folder: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("kind", "gone"),
     [
-        ("staging", "staging/explain-ended.1/chunk"),
+        ("leftovers", "staging/explain-ended.1/chunk"),
         ("checkpoints", "work/explain-ended/00000.bin"),
         ("logs", "logs/explain-ended.1.log"),
         ("events", "tensorboard/explain-ended/events"),

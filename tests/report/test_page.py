@@ -58,7 +58,7 @@ def test_the_page_is_well_formed_and_has_every_section(text: str) -> None:
     assert len(ids) == len(set(ids))
     links = [value[1:] for name, value in page.attributes if name == "href"]
     assert links == [name for name in ids if not name.startswith(("explorer-", "look-"))]
-    assert len(links) == 9
+    assert len(links) == 10
     labels = {value for name, value in page.attributes if name == "for"}
     assert labels <= set(ids)
 
