@@ -290,7 +290,9 @@ def _sheet_table(sheet: Sheet) -> Markup:
 def _number(cell: str) -> Markup:
     """The number itself, and smaller what qualifies it."""
     value, _, rest = cell.partition(" ")
-    return join([value, element("small", f" {rest}")]) if rest not in ("", "%") else join([cell])
+    if not rest or rest.startswith("%"):
+        return join([cell])
+    return join([value, element("small", f" {rest}")])
 
 
 def _picture(drawing: Drawing) -> Markup:
