@@ -19,6 +19,7 @@ from mtljobs.cli.comparing import compare_engines
 from mtljobs.cli.console import make_console, print_json
 from mtljobs.cli.data import data_app
 from mtljobs.cli.doctoring import doctor, init
+from mtljobs.cli.exporting import export
 from mtljobs.cli.image import image_app
 from mtljobs.cli.options import (
     DetachOption,
@@ -351,6 +352,7 @@ def report(run: RunArgument = None, workspace: WorkspaceOption = None) -> None:
 
 app.command()(verify)
 app.command()(compare_engines)
+app.command()(export)
 app.command()(clean)
 app.command()(init)
 app.command()(doctor)

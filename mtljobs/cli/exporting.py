@@ -1,0 +1,41 @@
+"""The command `mtljobs export`: a run as one file for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mtljobs.cli.console import in_bytes, make_console
+from mtljobs.cli.options import RunArgument, WorkspaceOption
+
+console = make_console()
+
+
+def export(
+    run: RunArgument = None,
+    form: Annotated[
+        Literal["netcdf", "zarr-zip", "csv", "parquet"],
+        typer.Option(
+            "--format",
+            help="netcdf or zarr-zip: every array; csv or parquet: a row per item, with its area.",
+        ),
+    ] = "netcdf",
+    experiment: Annotated[
+        list[str] | None, typer.Option(help="Only this experiment; may be repeated.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file; default: the run's name here.")
+    ] = None,
+    workspace: WorkspaceOption = None,
+) -> None:
+    """Write a run's results, or those of some experiments, to one file; its SHA-256 beside it."""
+    from mtljobs.cluster.runs import find_run
+    from mtljobs.ledger.paths import open_workspace
+    from mtljobs.results.export import SUFFIXES, export
+
+    found = find_run(run, open_workspace(workspace))
+    target = output or Path(f"{found.name}{SUFFIXES[form]}")
+    written = export(found.root, target, form=form, experiments=experiment or ())
+    console.print(f"{written}, {in_bytes(written.stat().st_size)}")

@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+
+def test_a_run_without_a_store_is_refused_and_nothing_is_written(mtljobs, submitted, tmp_path):
+    submitted()
+    answer = mtljobs(f"export study --format csv --output {tmp_path}/items.csv")
+    assert (answer.code, "no store yet" in answer.err) == (2, True)
+    assert not list(tmp_path.glob("*items.csv*"))
+
+
+def test_a_format_that_does_not_exist_is_answered_with_those_that_do(mtljobs, submitted):
+    submitted()
+    answer = mtljobs("export study --format hdf")
+    assert (answer.code, "netcdf" in answer.err) == (2, True)
