@@ -330,6 +330,7 @@ def reduce(
     workspace: WorkspaceOption = None,
 ) -> None:
     """Move what is finished into the store and write the tables."""
+    from mtljobs.cli.show import store_size
     from mtljobs.cluster.runs import find_run, run_workspace
     from mtljobs.ledger.paths import open_workspace
     from mtljobs.results import markdown
@@ -338,6 +339,7 @@ def reduce(
     found = find_run(run, open_workspace(workspace))
     reduce_run(found, run_workspace(found), allow_partial=allow_partial)
     console.print(markdown(found))
+    console.print(f"store: {store_size(found)}")
 
 
 @app.command()

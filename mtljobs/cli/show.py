@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from mtljobs.cli.console import duration, make_table
+from mtljobs.cli.console import duration, in_bytes, make_table
 from mtljobs.cluster.states import FAILED, RunState, ShardState
 from mtljobs.ledger.paths import RunFolder, log_file
 from mtljobs.plan.frozen import read_newest
@@ -104,6 +104,7 @@ def print_results(console: Console, run: RunFolder, page: Path) -> None:
         f"report  {page}",
         f"tables  {run.tables}",
         f"store   {run.store}",
+        f"        {store_size(run)}",
         "",
         "Open the results in Python:",
         "",
@@ -112,6 +113,18 @@ def print_results(console: Console, run: RunFolder, page: Path) -> None:
         *_example(run),
     )
     console.print("\n".join(lines), soft_wrap=True)
+
+
+def store_size(run: RunFolder) -> str:
+    """What the store takes of disk and quota."""
+    from mtljobs.cluster.cleaning import measure
+
+    room, plan = measure(run, "store"), read_newest(run)
+    cells = max(1, len(plan.cells)) if plan is not None else 1
+    return (
+        f"{in_bytes(room.size)} in {room.files:,} files and folders; a cell "
+        f"{in_bytes(room.size // cells)} in {room.files // cells:,}"
+    )
 
 
 def _example(run: RunFolder) -> tuple[str, str]:

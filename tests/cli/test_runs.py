@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from mtljobs.cli.show import store_size
 from mtljobs.ledger.paths import create_folder, log_file
 from mtljobs.plan.frozen import read_newest
 
@@ -199,3 +200,10 @@ def test_cancel_asks_nobody_where_nobody_works(mtljobs, submitted):
 def test_wait_gives_up_after_its_timeout(mtljobs, submitted, attempt):
     attempt(submitted(), "train")
     assert mtljobs("wait --timeout 0").code == 3
+
+
+def test_a_store_says_what_it_takes_for_a_cell(submitted):
+    run = submitted()
+    (run.store / "study").mkdir(parents=True)
+    (run.store / "study" / "c.0").write_bytes(bytes(4_000_000))
+    assert store_size(run) == "4 MB in 3 files and folders; a cell 2 MB in 1"
