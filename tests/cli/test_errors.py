@@ -167,7 +167,7 @@ def test_error_of_our_own_making_keeps_its_traceback(mtljobs, monkeypatch):
 def test_a_file_in_the_place_of_a_folder_is_named_without_a_traceback(mtljobs, submitted):
     run = submitted()
     run.driving.write_text("")
-    answer = mtljobs("resume study --executor local")
+    answer = mtljobs("wait study")
     assert answer.code == 1
     assert str(run.driving) in answer.err.replace("\n", "")
     assert "move it away" in answer.err
