@@ -98,12 +98,13 @@ def print_runs(console: Console, folder: Path, states: Sequence[RunState]) -> No
 def print_results(console: Console, run: RunFolder, page: Path) -> None:
     """The averaged AOC table, where things lie, and how to open them."""
     from mtljobs.results import markdown
+    from mtljobs.results.run import find_store
 
     console.print(markdown(run), soft_wrap=True)
     lines = (
         f"report  {page}",
         f"tables  {run.tables}",
-        f"store   {run.store}",
+        f"store   {find_store(run.root)}",
         f"        {store_size(run)}",
         "",
         "Open the results in Python:",

@@ -16,7 +16,7 @@ from mtljobs.ledger.attempts import read_shard
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.plan.frozen import Plan
 from mtljobs.settings.base import load
-from mtljobs.settings.store import Store
+from mtljobs.store.backend import load_backend, read_part
 from mtljobs.store.comparison import Comparison, compare
 from mtljobs.store.findings import Finding
 from mtljobs.store.inventory import Held, take_inventory
@@ -36,7 +36,7 @@ def recompute(
         count: How many; fewer where the run has fewer.
         seed: Of the choice.
     """
-    inventory = take_inventory(run, run_workspace(run), plan)
+    inventory = take_inventory(run, run_workspace(run), plan, load_backend(plan.backend))
     shards = {shard.name: shard for shard in plan.shards if shard.stage == "explain"}
     held = [one for one in inventory.held if one.shard in shards]
     for one in random.Random(seed).sample(held, min(count, len(held))):
@@ -46,7 +46,7 @@ def recompute(
 def _recompute_one(
     run: RunFolder, plan: Plan, shard: Shard, held: Held, *, progress: Progress
 ) -> Finding:
-    decode = partial(load(Store.implementations[plan.backend])().decode, build_schema(plan.layouts))
+    decode = partial(read_part, load_backend(plan.backend), build_schema(plan.layouts))
     os.environ.update(thread_environment(shard))  # before torch is loaded
     say = partial(Finding, path=held.place.record, shard=shard.name)
     with tempfile.TemporaryDirectory(prefix="mtljobs-") as folder:

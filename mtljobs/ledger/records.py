@@ -108,23 +108,6 @@ def _check_inside(path: Path, name: str) -> None:
         )
 
 
-def check_file(path: Path, *, sha256: str, size: int) -> None:
-    """Return where a file holds the bytes that its record says.
-
-    Raises:
-        CorruptionError: It does not, or is missing.
-    """
-    try:
-        found = path.stat().st_size
-        intact = found == size and hash_file(path) == sha256
-    except FileNotFoundError:
-        raise CorruptionError(f"{path} is missing; its record lists it with {size} bytes") from None
-    if not intact:
-        raise CorruptionError(
-            f"{path} has {found} bytes that are not the {size} bytes that were written"
-        )
-
-
 def find_record(workspace: Workspace, run: RunFolder, shard: Shard) -> Record | None:
     """The proof that a shard is done, wherever it stands now; None while there is none.
 

@@ -36,15 +36,15 @@ def compared(
         for one in take_inventory(whole, workspace, plan).held
         if one.shard == plan.shards[2].name
     ]
-    decode = partial(ZarrStore().decode, build_schema(plan.layouts))
+    decode = partial(read_part, ZarrStore(), build_schema(plan.layouts))
     return lambda: compare(held, again, decode)
 
 
 def write(again: Path, plan: Plan, change: Callable[[np.ndarray], None]) -> None:
     schema = build_schema(plan.layouts)
-    values = ZarrStore().decode(schema, NAME, (again / NAME).read_bytes()).values[0, 0].copy()
+    values = read_part(ZarrStore(), schema, NAME, (again / NAME).read_bytes()).values[0, 0].copy()
     change(values)
-    staging = ZarrStore().staging(again, dict(plan.layouts))
+    staging = Staging(again, schema, ZarrStore())
     staging.write("segnet/depth", "cam_max", values, sparsity=0, seed=0, block=0)
 
 

@@ -8,12 +8,14 @@ import xarray as xr
 
 from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.store.live import LiveStore
+from mtljobs.store.zarr_store import ZarrStore
 
 Layouts = dict[str, Any]
 
 
 def open_live(run: RunFolder, workspace: Workspace, layouts: Layouts) -> xr.DataTree:
-    return xr.open_datatree(LiveStore(run, workspace, layouts), engine="zarr", chunks=None)
+    store = LiveStore(run, workspace, layouts, ZarrStore())
+    return xr.open_datatree(store, engine="zarr", chunks=None)
 
 
 def test_a_live_view_before_the_first_merge_is_what_the_merge_makes(
@@ -69,7 +71,7 @@ def test_a_commit_that_is_cut_short_is_not_seen(
 
 
 def test_a_view_writes_nothing(run: RunFolder, workspace: Workspace, layouts: Layouts) -> None:
-    store = LiveStore(run, workspace, layouts)
+    store = LiveStore(run, workspace, layouts, ZarrStore())
     with pytest.raises(ValueError, match=r"read.only"):
         xr.Dataset({"x": ("y", [1])}).to_zarr(store)
     assert not run.root.exists()

@@ -19,7 +19,6 @@ from mtljobs.ledger.files import read_json, to_json
 from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.ledger.records import make_record, read_record
 from mtljobs.store.merge import MergeReport
-from mtljobs.store.zarr_store import ZarrStore
 
 Layouts = dict[str, ExperimentLayout]
 Explain = Callable[..., str]
@@ -112,7 +111,7 @@ def test_a_merge_that_died_between_two_chunks_is_finished_by_the_next(
     undisturbed = run.root.with_name("undisturbed")
     shutil.copytree(run.root, undisturbed)
     merge(RunFolder(undisturbed), layouts)
-    ZarrStore().merge(run, Workspace(run.root), read_layouts=lambda: layouts, wait_s=0)
+    merge(run, layouts)
     # Back to the middle of it: two chunks are still in the commit, the record too.
     (run.ledger / f"{name}.json").rename(run.root / "record.json")
     for file in (STATUS, "segnet/depth/irof/c.0.0.0.0.0"):
@@ -249,7 +248,7 @@ def test_a_merge_that_was_replaced_while_it_slept_stops(
         return layouts
 
     with pytest.raises(InputMissing, match="took over"):
-        ZarrStore().merge(run, workspace, read_layouts=sleep_and_lose, wait_s=0)
+        merging.merge(run, workspace, backend, read_layouts=sleep_and_lose, wait_s=0)
     assert (run.committed / name).is_dir()
 
 
@@ -266,7 +265,7 @@ def test_values_come_back_bit_for_bit(
     values = np.random.default_rng(0).standard_normal((3, 2, 6)).astype(np.float32)
     values[0, 0] = np.nan
     staging = new_staging(run.staging, "x")
-    ZarrStore().staging(staging, layouts).write(
+    Staging(staging, build_schema(layouts), backend).write(
         "segnet/depth", "irof", values, sparsity=1, seed=1, block=1
     )
     commit(staging, run.committed / "x", make_record(staging, shard="x", identity="", versions={}))

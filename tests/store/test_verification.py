@@ -23,8 +23,9 @@ from mtljobs.store import file_check, zarr_files
 from mtljobs.store.findings import Checked, Finding
 from mtljobs.store.merge import MergeReport
 from mtljobs.store.origins import find_mixed_devices
+from mtljobs.store.schema import build_schema
+from mtljobs.store.staging import Staging
 from mtljobs.store.verification import Level, check_store
-from mtljobs.store.zarr_store import ZarrStore
 
 Layouts = dict[str, ExperimentLayout]
 Explain = Callable[..., str]
@@ -261,7 +262,7 @@ def test_items_without_a_result_are_notes(
 ) -> None:
 
     folder = new_staging(whole.staging, "x")
-    staging = ZarrStore().staging(folder, dict(plan.layouts))
+    staging = Staging(folder, build_schema(plan.layouts), backend)
     staging.write("segnet/depth", "status", [[1, 8], [0, 1], [8, 1]], sparsity=0, seed=0, block=0)
     name = "segnet/depth/status/c.0.0.0.0"
     shutil.copy(folder / name, whole.store / name)
