@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,6 +23,9 @@ from mtljobs.store.sources import WHOLE, Source
 
 # What HDF5 and its readers in Python raise where bytes make no sense to them.
 _UNREADABLE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError)
+
+ROOT = "/"
+"""Path of the root; all others have no leading slash."""
 
 
 def write(
@@ -103,12 +105,12 @@ def _create_result(group: h5netcdf.Group, array: Array) -> h5netcdf.Variable:
 
 
 def documents(schema: Schema) -> dict[str, Document]:
-    """What a store says of its nodes and arrays, by path."""
+    """What a store of a plan says of its nodes and arrays, by path."""
     found: dict[str, Document] = {}
     for node in schema.values():
-        found[f"/{node.path}"] = {"attributes": dict(node.attributes)}
+        found[node.path or ROOT] = {"attributes": dict(node.attributes)}
         for array in map(form, node.arrays.values()):
-            found[f"/{node.path}/{array.name}"] = {
+            found[f"{node.path}/{array.name}"] = {
                 "attributes": dict(array.attributes),
                 "shape": list(array.shape),
                 "dimension_names": list(array.axes),
@@ -120,7 +122,7 @@ def documents(schema: Schema) -> dict[str, Document]:
 
 
 Labels = dict[str, list[Any]]
-"""Of coordinates, by path without a leading slash."""
+"""Of coordinates, by path."""
 
 
 def describe(path: Path) -> tuple[dict[str, Document], Labels]:
@@ -137,12 +139,12 @@ def describe(path: Path) -> tuple[dict[str, Document], Labels]:
             while groups:
                 group = groups.pop()
                 groups += group.groups.values()
-                found[group.name] = {"attributes": _plain(group.attrs)}
+                found[group.name.strip("/") or ROOT] = {"attributes": _plain(group.attrs)}
                 for name, variable in group.variables.items():
-                    key = f"{group.name.rstrip('/')}/{name}"
-                    found[key] = _describe(variable)
+                    path_inside = f"{group.name}/{name}".strip("/")
+                    found[path_inside] = _describe(variable)
                     if variable.chunks is None:
-                        labels[key[1:]] = _labels(variable)
+                        labels[path_inside] = _labels(variable)
     except _UNREADABLE as error:
         raise CorruptionError(
             f"{path} cannot be read as HDF5 ({error}). `mtljobs verify --requeue` moves it away."
@@ -177,18 +179,29 @@ def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Hdf5Source:
-    """The chunks in a store, as the bytes that HDF5 keeps; what cannot be read is not here."""
+    """The chunks in a store, as the bytes that HDF5 keeps; what cannot be read is not here.
+
+    It is the file that has the name now: a merge gives the name to another.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._opened: tuple[int, int] | None = None
+        self._file: h5py.File | None = None
         self._datasets: dict[str, h5py.Dataset | None] = {}
 
-    @cached_property
-    def _file(self) -> h5py.File | None:
+    def _open(self) -> h5py.File | None:
+        """The file; None where there is none, or none that HDF5 knows."""
         try:
-            return h5py.File(self._path, "r", locking=False)
-        except OSError:  # there is none, or none that HDF5 knows
-            return None
+            found = self._path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            found = None
+        now = found and (found.st_ino, found.st_mtime_ns)
+        if now != self._opened:
+            self._opened, self._file, self._datasets = now, None, {}
+            with suppress(OSError):
+                self._file = h5py.File(self._path, "r", locking=False)
+        return self._file
 
     def path(self, name: str) -> Path:
         """As HDF5's tools write it: the file, then the place inside."""
@@ -196,11 +209,12 @@ class Hdf5Source:
 
     def names(self) -> Iterator[str]:
         """Every chunk that was written."""
-        if self._file is None:
+        file = self._open()
+        if file is None:
             return
         arrays: list[str] = []
         with suppress(*_UNREADABLE):  # what was found before the damage
-            self._file.visit(arrays.append)
+            file.visit(arrays.append)
         for array in arrays:
             dataset = self._dataset(array)
             if dataset is not None:
@@ -235,9 +249,10 @@ class Hdf5Source:
 
     def _dataset(self, array: str) -> h5py.Dataset | None:
         """An array of results, opened once."""
+        file = self._open()
         if array not in self._datasets:
             try:
-                found = None if self._file is None else self._file[array]
+                found = None if file is None else file[array]
                 is_result = isinstance(found, h5py.Dataset) and found.chunks is not None
             except _UNREADABLE:
                 is_result = False

@@ -1,8 +1,8 @@
 """A file that says at its end which bytes it has.
 
-The last line is `sha256`, a space and 64 hex digits: of all bytes before it. Readers of HDF5 take
-no notice of what follows the part of a file that they know. Without this project,
-`head -c -72 FILE | sha256sum` gives the same digits.
+Its last line is `sha256`, a space and 64 hex digits: of all bytes before it, and before the line
+break that it stands behind. Readers of HDF5 take no notice of what follows the part of a file that
+they know. Without this project, `head -c -73 FILE | sha256sum` gives the same digits.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pathlib import Path
 
 from mtljobs.ledger.files import hash_file
 
-LENGTH = len(b"sha256 ") + 64 + len(b"\n")
+LENGTH = len(b"\nsha256 ") + 64 + len(b"\n")
 
 _READ_AT_ONCE = 2**20
 
 
 def seal(path: Path) -> None:
     """End a file with its SHA-256, and make it survive a power cut."""
-    line = f"sha256 {hash_file(path)}\n".encode()
+    line = _line(hash_file(path))
     with path.open("ab") as file:
         file.write(line)
         file.flush()
@@ -35,4 +35,8 @@ def is_sealed(path: Path) -> bool:
         while left > 0 and (part := file.read(min(left, _READ_AT_ONCE))):
             digest.update(part)
             left -= len(part)
-        return file.read() == f"sha256 {digest.hexdigest()}\n".encode()
+        return file.read() == _line(digest.hexdigest())
+
+
+def _line(sha256: str) -> bytes:
+    return f"\nsha256 {sha256}\n".encode()

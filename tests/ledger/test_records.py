@@ -13,7 +13,6 @@ from mtljobs.ledger.files import to_json
 from mtljobs.ledger.paths import RunFolder, Workspace, create_folder, result_folder
 from mtljobs.ledger.records import (
     RECORD,
-    check_file,
     find_done,
     find_record,
     make_record,
@@ -90,18 +89,6 @@ def test_a_bit_that_changes_in_any_byte_of_a_record_is_corruption(
         (folder / RECORD).write_bytes(changed)
         with pytest.raises(CorruptionError):
             read_record(folder / RECORD)
-
-
-def test_a_file_is_checked_by_length_and_by_content(folder: Path) -> None:
-    path = folder / "deep" / "a"
-    check_file(path, sha256=ABC, size=3)
-    for content in (b"abd", b"abcd", b""):
-        path.write_bytes(content)
-        with pytest.raises(CorruptionError, match="deep/a"):
-            check_file(path, sha256=ABC, size=3)
-    path.unlink()
-    with pytest.raises(CorruptionError, match="missing"):
-        check_file(path, sha256=ABC, size=3)
 
 
 def test_a_shard_is_done_wherever_its_record_stands(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,15 @@ def layout() -> ExperimentLayout:
         previews=2,
         inputs=shard_identity({"stage": "segment"}, {}),
         settings={"name": "segnet", "sparsities": [0.0, 0.5], "seeds": [0, 1], "width": 0.25},
+    )
+
+
+@pytest.fixture
+def longer(layout: ExperimentLayout) -> ExperimentLayout:
+    """The layout after a sparsity between the others and a seed were appended."""
+    settings = {**layout.settings, "sparsities": [0.0, 0.5, 0.3], "seeds": [0, 1, 2]}
+    return dataclasses.replace(
+        layout, sparsities=(0.0, 0.5, 0.3), seeds=(0, 1, 2), settings=settings
     )
 
 
@@ -156,6 +166,16 @@ def stored(backend: Backend) -> Callable[[RunFolder], dict[str, bytes]]:
         records = [read_record(path) for path in run.ledger.glob("*.json")]
         listed = {name for record in records for name in record.files}
         return {name: merged.read(name) for name in merged.names() if name in listed}
+
+    return read
+
+
+@pytest.fixture
+def files(backend: Backend) -> Callable[[RunFolder], dict[str, bytes]]:
+    """Reads every file that a run's store and ledger consist of."""
+
+    def read(run: RunFolder) -> dict[str, bytes]:
+        return read_tree(backend.path(run)) | read_tree(run.ledger)
 
     return read
 
@@ -279,7 +299,9 @@ def flip() -> Callable[..., None]:
 
 
 def read_tree(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
+    """Every file below a folder; a file's own content under the name "."."""
+    if folder.is_file():
+        return {".": folder.read_bytes()}
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))

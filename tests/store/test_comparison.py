@@ -13,9 +13,11 @@ import pytest
 
 from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.plan.frozen import Plan
+from mtljobs.store.backend import read_part
 from mtljobs.store.comparison import Comparison, compare
 from mtljobs.store.inventory import take_inventory
 from mtljobs.store.schema import build_schema
+from mtljobs.store.staging import Staging
 from mtljobs.store.zarr_store import ZarrStore
 
 NAME = "segnet/depth/cam_max/c.0.0.0.0"
@@ -33,7 +35,7 @@ def compared(
 ) -> Callable[[], Comparison]:
     (held,) = [
         one
-        for one in take_inventory(whole, workspace, plan).held
+        for one in take_inventory(whole, workspace, plan, ZarrStore()).held
         if one.shard == plan.shards[2].name
     ]
     decode = partial(read_part, ZarrStore(), build_schema(plan.layouts))

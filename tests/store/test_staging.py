@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mtljobs.contracts import ExperimentLayout
+from mtljobs.store.schema import build_schema
 from mtljobs.store.staging import Staging
 from mtljobs.store.zarr_store import ZarrStore
 
