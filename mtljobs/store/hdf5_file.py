@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from threading import RLock
 from typing import Any
 
 import h5netcdf
@@ -186,6 +187,7 @@ class Hdf5Source:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = RLock()  # zarr-python reads from several threads
         self._opened: tuple[int, int] | None = None
         self._file: h5py.File | None = None
         self._datasets: dict[str, h5py.Dataset | None] = {}
@@ -249,15 +251,21 @@ class Hdf5Source:
 
     def _dataset(self, array: str) -> h5py.Dataset | None:
         """An array of results, opened once."""
-        file = self._open()
-        if array not in self._datasets:
-            try:
-                found = None if file is None else file[array]
-                is_result = isinstance(found, h5py.Dataset) and found.chunks is not None
-            except _UNREADABLE:
-                is_result = False
-            self._datasets[array] = found if is_result else None
-        return self._datasets[array]
+        with self._lock:
+            file = self._open()
+            if array not in self._datasets:
+                self._datasets[array] = None if file is None else _find_result(file, array)
+            return self._datasets[array]
+
+
+def _find_result(file: h5py.File, array: str) -> h5py.Dataset | None:
+    """A chunked array, which no coordinate is; None where there is none that can be read."""
+    try:
+        found = file[array]
+        is_result = isinstance(found, h5py.Dataset) and found.chunks is not None
+    except _UNREADABLE:
+        return None
+    return found if is_result else None
 
 
 def _chunks(dataset: h5py.Dataset) -> list[str]:

@@ -64,7 +64,7 @@ def test_a_merge_may_be_repeated_at_any_time(
 def test_the_store_has_the_same_bytes_whatever_the_order_of_commits(
     workspace: Workspace, layouts: Layouts, explain: Explain, merge: Merge, files: Files
 ) -> None:
-    work = [((s, t), block) for s in range(2) for t in range(2) for block in range(3)]
+    work = [((sparsity, 1), block) for sparsity in range(2) for block in range(3)]
     one, two = workspace.run("one"), workspace.run("two")
     for cell, block in work:
         explain(one, layouts, cell=cell, block=block)
@@ -72,7 +72,7 @@ def test_the_store_has_the_same_bytes_whatever_the_order_of_commits(
     for cell, block in reversed(work):
         explain(two, layouts, cell=cell, block=block)
         merge(two, layouts)
-    assert len(list(one.ledger.iterdir())) == 12
+    assert len(list(one.ledger.iterdir())) == 6
     assert files(one) == files(two)
 
 
