@@ -381,9 +381,10 @@ class TestOutlook:
         assert "invalid account" in lines
 
 
-def test_submit_killed_at_any_line_neither_loses_nor_doubles_a_job(tmp_path, fake_slurm):
+def test_submit_killed_at_any_line_neither_loses_nor_doubles_a_job(tmp_path, fake_slurm, grid_file):
+    changes = ("[0, 0.5]", "[0]"), ("seeds = [0]", "seeds = [0, 1]"), ("images = 4", "images = 2")
     done = subprocess.run(
-        [sys.executable, str(NURSERY), str(tmp_path / "runs"), KILLS],
+        [sys.executable, str(NURSERY), str(grid_file(*changes)), str(tmp_path / "runs"), KILLS],
         capture_output=True,
         text=True,
         check=False,
