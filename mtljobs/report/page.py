@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 import xarray as xr
@@ -12,6 +11,7 @@ from mtljobs.ledger.paths import RunFolder
 from mtljobs.report.document import html_document
 from mtljobs.report.explorer import explorer
 from mtljobs.report.exploring import pack_run
+from mtljobs.report.figures import Drawing, Drawings
 from mtljobs.report.markup import Markup, details, element, join, picture, table
 from mtljobs.report.provenance import departures_table, provenance_table, settings_table
 from mtljobs.report.timeline import timeline
@@ -26,56 +26,6 @@ from mtljobs.results.sheets import (
 
 PAGE_LIMIT = 19_000_000
 """Bytes that the page has without its attempts, unless its figures alone have more."""
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure as the page shows it.
-
-    Attributes:
-        name: Of its files, without suffix.
-        svg: For its file, as vector graphics.
-        png: For its file, as pixels.
-        shown: What the page shows of it.
-        kind: Of `shown`: "svg+xml" or "jpeg".
-        alt: What a reader who cannot see it should know.
-        caption: What it shows, and by which rule it was chosen.
-        width: At which it is shown, in CSS pixels (96 per inch).
-    """
-
-    name: str
-    svg: bytes
-    png: bytes
-    shown: bytes
-    kind: str
-    alt: str
-    caption: str
-    width: int
-
-
-@dataclass(frozen=True)
-class Drawings:
-    """The figures of a page, by section.
-
-    Attributes:
-        groups: One per experiment and task.
-        layers: One per experiment whose store has something to show of its layers.
-        steps: One per experiment that took superpixels from an image whose preview is kept.
-        saliency: One per experiment and task with maps of an image whose preview is kept.
-    """
-
-    faithfulness: Drawing
-    groups: Sequence[Drawing]
-    performance: Drawing
-    layers: Sequence[Drawing]
-    curves: Drawing
-    steps: Sequence[Drawing]
-    saliency: Sequence[Drawing]
-
-    def all(self) -> list[Drawing]:
-        """Every figure."""
-        single = [self.faithfulness, self.performance, self.curves]
-        return [*single, *self.groups, *self.layers, *self.steps, *self.saliency]
 
 
 def render_page(folder: RunFolder, run: xr.DataTree, tables: Tables, drawings: Drawings) -> str:
