@@ -21,7 +21,7 @@ from mtljobs.store.comparison import Comparison, compare
 from mtljobs.store.findings import Finding
 from mtljobs.store.inventory import Held, take_inventory
 from mtljobs.store.schema import build_schema
-from mtljobs.worker import IMAGE_VARIABLE, device_name, software_versions, thread_environment
+from mtljobs.worker import IMAGE_VARIABLE, device_name, thread_environment
 
 
 def recompute(

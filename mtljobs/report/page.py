@@ -259,7 +259,9 @@ def _provenance(folder: RunFolder, run: xr.DataTree) -> Markup:
             _text(
                 "Every array in the store comes from a shard whose record lists the sha256 of "
                 "each of its files. The sha256 of the records behind the tables are in "
-                "tables/records.json."
+                "tables/records.json. Commit, lock and stack are the labels of the image that a "
+                "record was computed in, and there are none outside an image; in one of the stack "
+                "host, packages are not those of the lock but bound in."
             ),
             provenance_table(folder, run),
         ]
