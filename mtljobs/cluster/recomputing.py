@@ -14,6 +14,7 @@ from mtljobs.contracts import Progress, Shard
 from mtljobs.errors import MtljobsError
 from mtljobs.ledger.attempts import read_shard
 from mtljobs.ledger.paths import RunFolder
+from mtljobs.ledger.versions import software_versions
 from mtljobs.plan.frozen import Plan
 from mtljobs.settings.base import load
 from mtljobs.settings.store import Store
