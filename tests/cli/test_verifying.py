@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from mtljobs.plan.frozen import newest_plan
+from mtljobs.contracts import Record
+from mtljobs.ledger.paths import Workspace, result_folder
+from mtljobs.ledger.records import RECORD, write_record
+from mtljobs.plan.frozen import newest_plan, read_newest
 
 
 @pytest.fixture
@@ -39,3 +42,28 @@ def test_a_plan_that_is_moved_away_is_made_again_by_the_same_submission(
     broken_plan.rename(broken_plan.with_suffix(".broken"))
     assert newest_plan(submitted()) == broken_plan
     assert "wrong plan" not in mtljobs("verify study").out
+
+
+BREAKING = {
+    "no JSON": lambda folder: (folder / RECORD).write_text("{"),
+    "no record": lambda folder: (folder / RECORD).unlink(),
+    "another identity": lambda folder: write_record(folder, Record("x", "f" * 64, {}, {})),
+    "a path outside": lambda folder: write_record(folder, Record("x", "f" * 64, OUTSIDE, {})),
+}
+OUTSIDE = {"../weights.safetensors": ("0" * 64, 1)}
+
+
+@pytest.mark.parametrize("stage", ["segment", "train", "prune", "evaluate", "explain"])
+@pytest.mark.parametrize("damage", BREAKING)
+def test_what_errors_about_records_advise_makes_room_for_the_shard(
+    mtljobs, submitted, finish, stage, damage
+):
+    run = submitted()
+    finish(run)
+    shard = next(shard for shard in read_newest(run).shards if shard.stage == stage)
+    folder = result_folder(Workspace(run.root.parent), run, shard)
+    BREAKING[damage](folder)
+    answer = mtljobs("verify study --requeue --json")
+    assert answer.code == 1
+    assert answer.json["moved"][shard.name].startswith(str(run.quarantine))
+    assert not folder.exists()
