@@ -34,7 +34,7 @@ from mtljobs.cli.options import (
     WorkspaceOption,
 )
 from mtljobs.cli.verifying import verify
-from mtljobs.errors import MtljobsError, full_disk_advice, misplaced_advice
+from mtljobs.errors import MtljobsError, counted, full_disk_advice, misplaced_advice
 
 INCOMPLETE = 3
 
@@ -267,7 +267,8 @@ def cancel(run: RunArgument = None, workspace: WorkspaceOption = None) -> None:
     if jobs:
         console.print(f"took from Slurm's queue: {', '.join(jobs)}")
     asked = cancel_run(found)
-    console.print(f"asked {asked} processes of the run {found.name} to stop after a checkpoint")
+    processes = counted(asked, "process", "processes")
+    console.print(f"asked {processes} of the run {found.name} to stop after a checkpoint")
 
 
 @app.command()
