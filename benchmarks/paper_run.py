@@ -11,8 +11,9 @@ from mtljobs.contracts import ExperimentLayout, TaskLayout
 from mtljobs.ledger.files import to_json
 from mtljobs.ledger.paths import RunFolder, create_folder
 from mtljobs.plan.frozen import Cell, Plan, freeze_plan
+from mtljobs.store.chunks import chunk_name
 from mtljobs.store.schema import Array, build_schema
-from mtljobs.store.zarr_format import chunk_name, documents, encode, encode_labels
+from mtljobs.store.zarr_format import documents, encode, encode_labels
 
 TASKS = ("segmentation", "depth", "normals")
 SPARSITIES = {

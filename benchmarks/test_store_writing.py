@@ -33,6 +33,9 @@ from mtljobs.contracts import ExperimentLayout, TaskLayout
 from mtljobs.ledger.commit import commit, new_staging
 from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.ledger.records import make_record
+from mtljobs.store.merge import merge
+from mtljobs.store.schema import build_schema
+from mtljobs.store.staging import Staging
 from mtljobs.store.zarr_store import ZarrStore
 
 NODE = "study/segmentation"
@@ -102,7 +105,7 @@ def merge(run: RunFolder, layout: ExperimentLayout) -> None:
     """Bring a run's store to its layout, and what was committed into it."""
     layouts = {"study": layout}
     workspace = Workspace(run.root.parent)
-    report = ZarrStore().merge(run, workspace, read_layouts=lambda: layouts, wait_s=0)
+    report = merge(run, workspace, ZarrStore(), read_layouts=lambda: layouts, wait_s=0)
     assert not report.quarantined
 
 
@@ -125,7 +128,7 @@ def write_shard(
     folder = new_staging(run.staging, name)
     files, hashes, committing = SHARD
     with clock.step(files):
-        staging = ZarrStore().staging(folder, {"study": layout})
+        staging = Staging(folder, build_schema({"study": layout}), ZarrStore())
         for array, block in values.items():
             staging.write(NODE, array, block, sparsity=0, seed=seed, block=0)
     with clock.step(hashes):

@@ -19,6 +19,7 @@ from mtljobs.cli.options import (
     SlotsOption,
     WorkspaceOption,
 )
+from mtljobs.errors import counted
 
 console = make_console()
 
@@ -134,7 +135,8 @@ def cancel(run: RunArgument = None, workspace: WorkspaceOption = None) -> None:
     if jobs:
         console.print(f"took from Slurm's queue: {', '.join(jobs)}")
     asked = cancel_run(found)
-    console.print(f"asked {asked} processes of the run {found.name} to stop after a checkpoint")
+    processes = counted(asked, "process", "processes")
+    console.print(f"asked {processes} of the run {found.name} to stop after a checkpoint")
 
 
 def run_one(

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from mtljobs.cluster.runs import run_workspace
 from mtljobs.contracts import Progress, Shard
-from mtljobs.errors import MtljobsError
+from mtljobs.errors import MtljobsError, counted
 from mtljobs.ledger.attempts import read_shard
 from mtljobs.ledger.paths import RunFolder
+from mtljobs.ledger.versions import software_versions
 from mtljobs.plan.frozen import Plan
 from mtljobs.settings.base import load
 from mtljobs.store.backend import load_backend, read_part
@@ -21,7 +22,7 @@ from mtljobs.store.comparison import Comparison, compare
 from mtljobs.store.findings import Finding
 from mtljobs.store.inventory import Held, take_inventory
 from mtljobs.store.schema import build_schema
-from mtljobs.worker import IMAGE_VARIABLE, device_name, software_versions, thread_environment
+from mtljobs.worker import IMAGE_VARIABLE, device_name, thread_environment
 
 
 def recompute(
@@ -64,7 +65,7 @@ def _recompute_one(
         compared = compare(held, output, decode)
     changes = _changes(run, held)
     if not compared.different:
-        return say("recomputed", detail=f"equal in {compared.files} files, bit for bit")
+        return say("recomputed", detail=f"equal in {counted(compared.files, 'file')}, bit for bit")
     if changes:
         there = ", ".join(f"{what} {was} -> {now}" for what, (was, now) in changes.items())
         return say("recomputed", detail=f"{_describe(compared)}, under other conditions: {there}")

@@ -11,10 +11,13 @@ from pathlib import Path
 
 from mtljobs.cluster.recomputing import recompute
 from mtljobs.cluster.runs import run_workspace
-from mtljobs.cluster.states import read_states
+from mtljobs.cluster.states import require_plan
 from mtljobs.contracts import Progress
+from mtljobs.errors import CorruptionError
 from mtljobs.ledger.paths import RunFolder
+from mtljobs.plan.frozen import read_plan
 from mtljobs.results.verification import Verification, verify
+from mtljobs.store.findings import Checked, Finding
 from mtljobs.store.merge import Writer, sole_writer
 from mtljobs.store.requeue import requeue
 from mtljobs.store.verification import Level
@@ -59,7 +62,11 @@ def verify_run(
         if makes_room:
             writer = held.enter_context(sole_writer(run, wait_s=MERGE_WAIT_S))
             progress = _renewing(writer, progress)
-        plan, workspace = read_states(run).plan, run_workspace(run)
+        path, workspace = require_plan(run), run_workspace(run)
+        try:
+            plan = read_plan(path)
+        except CorruptionError as error:
+            return Outcome(_without_plan(path, level, error), {})
         found = verify(run, workspace, plan, level=level, progress=progress)
         again = tuple(recompute(run, plan, count=recomputed, seed=seed, progress=progress))
         found.checked.recomputed = len(again)
@@ -68,6 +75,15 @@ def verify_run(
         if writer is not None:
             moved = requeue(run, workspace, plan, found.damage, writer=writer)
     return Outcome(found, moved)
+
+
+def _without_plan(path: Path, level: Level, error: CorruptionError) -> Verification:
+    """What can be said of a run whose newest plan is broken."""
+    detail = (
+        f"expected the run's newest plan, found that {error} Nothing else was checked: only a plan "
+        "says what belongs to the run."
+    )
+    return Verification(level, Checked(), (Finding("wrong plan", path, None, detail),))
 
 
 def _renewing(writer: Writer, progress: Progress) -> Progress:

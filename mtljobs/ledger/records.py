@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -10,10 +11,16 @@ from typing import Any
 
 from mtljobs.contracts import Record, Shard
 from mtljobs.errors import CorruptionError
-from mtljobs.ledger.files import hash_file, read_json, replace_file, to_json
+from mtljobs.ledger.files import hash_file, replace_file, to_json
 from mtljobs.ledger.paths import RunFolder, Workspace, result_folder
 
 RECORD = "record.json"
+
+MENDING = (
+    "`mtljobs verify RUN --requeue` moves it into the quarantine of RUN, a run that uses it, and "
+    "`mtljobs resume RUN` computes it again."
+)
+"""What to do about results that are not what was committed."""
 
 
 def make_record(folder: Path, *, shard: str, identity: str, versions: Mapping[str, str]) -> Record:
@@ -52,8 +59,8 @@ def read_record(path: Path) -> Record:
         CorruptionError: It does not hold a record as it was written; says what to do.
         FileNotFoundError: There is no such file.
     """
-    values = read_json(path)
     try:
+        values = json.loads(path.read_bytes())
         _check_checksum(values)
         record = Record(
             shard=str(values["shard"]),
@@ -65,8 +72,7 @@ def read_record(path: Path) -> Record:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CorruptionError(
-            f"{path} is JSON but no record of a shard ({error!r}). Move it away together with the "
-            "files it is about; the shard counts as not done and is computed again."
+            f"{path} is no record of a shard as it was written ({error!r}). {MENDING}"
         ) from error
     for name in record.files:
         _check_inside(path, name)
@@ -93,8 +99,8 @@ def require_intact(folder: Path, name: str) -> Path:
         expected, actual = "a file with a record", "none"
     if actual != expected:
         raise CorruptionError(
-            f"{path} is not what was committed (sha256 {expected[:12]}, found {actual[:12]}): "
-            f"remove the folder {folder} and run `mtljobs resume` to compute it again."
+            f"{path} is not what was committed (sha256 {expected[:12]}, found {actual[:12]}). "
+            f"{MENDING}"
         )
     return path
 
@@ -104,7 +110,7 @@ def _check_inside(path: Path, name: str) -> None:
     if not parts or name.startswith("/") or ".." in parts:
         raise CorruptionError(
             f"{path} lists the file {name!r}, which is not inside the shard's folder. A record is "
-            "never edited by hand: move it away, and the shard is computed again."
+            f"never edited by hand. {MENDING}"
         )
 
 
@@ -126,7 +132,7 @@ def find_record(workspace: Workspace, run: RunFolder, shard: Shard) -> Record | 
         if record.identity != shard.identity:
             raise CorruptionError(
                 f"{place} is the record of identity {record.identity}, and the plan expects "
-                f"{shard.identity} there. Move it away; the shard is computed again."
+                f"{shard.identity} there. {MENDING}"
             )
         return record
     return None

@@ -7,6 +7,7 @@ from itertools import groupby
 
 import xarray as xr
 
+from mtljobs.errors import counted
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.report.document import html_document
 from mtljobs.report.explorer import explorer
@@ -63,7 +64,7 @@ def _header(run: xr.DataTree, tables: Tables, titles: Sequence[str]) -> Markup:
     averaged = sum(row.items for row in tables.averages)
     cells = {(row.experiment, row.sparsity, row.seed) for row in tables.performance}
     facts = (
-        f"{_count(len(run.children), 'experiment')}, {_count(len(cells), 'network')}, "
+        f"{counted(len(run.children), 'experiment')}, {counted(len(cells), 'network')}, "
         f"{averaged:,} of {items:,} items with a curve"
     )
     links = [element("a", title, attributes={"href": f"#{_anchor(title)}"}) for title in titles]
@@ -85,7 +86,9 @@ def _warning(tables: Tables) -> str:
         f"{experiment} at sparsity {sparsity:g}, seed {seed} ({count})"
         for (experiment, sparsity, seed), count in list(tables.missing.items())[:8]
     ]
-    more = f" and {len(tables.missing) - 8} more cells" if len(tables.missing) > 8 else ""
+    more = (
+        f" and {counted(len(tables.missing) - 8, 'more cell')}" if len(tables.missing) > 8 else ""
+    )
     return element(
         "p",
         element("strong", "This run is not complete. "),
@@ -209,7 +212,9 @@ def _provenance(folder: RunFolder, run: xr.DataTree) -> Markup:
             _text(
                 "Every array in the store comes from a shard whose record lists the sha256 of "
                 "each of its files. The sha256 of the records behind the tables are in "
-                "tables/records.json."
+                "tables/records.json. Commit, lock and stack are the labels of the image that a "
+                "record was computed in, and there are none outside an image; in one of the stack "
+                "host, packages are not those of the lock but bound in."
             ),
             provenance_table(folder, run),
         ]
@@ -266,10 +271,6 @@ def _text(text: str) -> Markup:
 
 def _note(text: str) -> Markup:
     return element("p", text, attributes={"class": "note"})
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _anchor(title: str) -> str:
