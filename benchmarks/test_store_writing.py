@@ -101,7 +101,7 @@ class Clock:
         self.rounds.setdefault(name, []).append(taken)
 
 
-def merge(run: RunFolder, layout: ExperimentLayout) -> None:
+def merge_layout(run: RunFolder, layout: ExperimentLayout) -> None:
     """Bring a run's store to its layout, and what was committed into it."""
     layouts = {"study": layout}
     workspace = Workspace(run.root.parent)
@@ -141,7 +141,7 @@ def write_both(folder: Path, layout: ExperimentLayout, values: Values) -> Clock:
     """Write every cell into two stores, `ours` and `plain`, in turns."""
     ours, plain = (Workspace(folder / name).run("study") for name in ("ours", "plain"))
     for run in (ours, plain):
-        merge(run, layout)
+        merge_layout(run, layout)
     group = zarr.open_group(plain.store, mode="r+", path=NODE)
     clock = Clock()
     for seed in layout.seeds:
@@ -149,7 +149,7 @@ def write_both(folder: Path, layout: ExperimentLayout, values: Values) -> Clock:
         write_shard(ours, layout, values, seed=seed, clock=clock)
     for name in ("merge", "merge of nothing"):
         with clock.step(name):
-            merge(ours, layout)
+            merge_layout(ours, layout)
     return clock
 
 

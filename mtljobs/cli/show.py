@@ -122,6 +122,8 @@ def store_size(run: RunFolder) -> str:
 
     room, plan = measure(run, "store"), read_newest(run)
     cells = max(1, len(plan.cells)) if plan is not None else 1
+    if room.files == 1:
+        return f"{in_bytes(room.size)} in one file; a cell {in_bytes(room.size // cells)}"
     return (
         f"{in_bytes(room.size)} in {room.files:,} files and folders; a cell "
         f"{in_bytes(room.size // cells)} in {room.files // cells:,}"

@@ -83,6 +83,11 @@ def export(
     """
     if form not in SUFFIXES:
         raise UserError(f"{form!r} is no format{nearest(form, SUFFIXES)}.")
+    if form == "zarr-zip" and find_store(run).is_file():
+        raise UserError(
+            "zarr-zip holds the files of a Zarr store, and this run keeps its results in one HDF5 "
+            "file: copy that, or export a part of it as netcdf."
+        )
     if sparsities and form == "zarr-zip":
         raise UserError(
             "zarr-zip holds the store's own files, and some of them are of all sparsities: export "

@@ -135,7 +135,7 @@ def describe(path: Path) -> tuple[dict[str, Document], Labels]:
     found: dict[str, Document] = {}
     labels: Labels = {}
     try:
-        with h5netcdf.File(path, "r", locking=False) as file:
+        with h5netcdf.File(path, "r") as file:
             groups = [file]
             while groups:
                 group = groups.pop()
@@ -180,9 +180,11 @@ def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Hdf5Source:
-    """The chunks in a store, as the bytes that HDF5 keeps; what cannot be read is not here.
+    """The chunks in a store, as the bytes that HDF5 keeps.
 
-    It is the file that has the name now: a merge gives the name to another.
+    It is the file that has the name now: a merge gives the name to another. Of a file that HDF5
+    does not open nothing can be said, and every question ends in a `CorruptionError`; of one that
+    is damaged inside, what cannot be read is not here.
     """
 
     def __init__(self, path: Path) -> None:
@@ -193,16 +195,15 @@ class Hdf5Source:
         self._datasets: dict[str, h5py.Dataset | None] = {}
 
     def _open(self) -> h5py.File | None:
-        """The file; None where there is none, or none that HDF5 knows."""
+        """The file; None where there is none."""
         try:
             found = self._path.stat()
         except (FileNotFoundError, NotADirectoryError):
             found = None
         now = found and (found.st_ino, found.st_mtime_ns)
         if now != self._opened:
-            self._opened, self._file, self._datasets = now, None, {}
-            with suppress(OSError):
-                self._file = h5py.File(self._path, "r", locking=False)
+            self._file, self._datasets = _open_file(self._path) if now else None, {}
+            self._opened = now
         return self._file
 
     def path(self, name: str) -> Path:
@@ -256,6 +257,14 @@ class Hdf5Source:
             if array not in self._datasets:
                 self._datasets[array] = None if file is None else _find_result(file, array)
             return self._datasets[array]
+
+
+def _open_file(path: Path) -> h5py.File:
+    # Locked, as xarray does it: HDF5 opens a file twice in one process in one and the same way.
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise CorruptionError(f"{path} cannot be opened as HDF5 ({error})") from error
 
 
 def _find_result(file: h5py.File, array: str) -> h5py.Dataset | None:

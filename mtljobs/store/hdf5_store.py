@@ -102,9 +102,9 @@ class Hdf5Store:
         renew: Callable[[], None],
     ) -> None:
         """Copy chunks out, and write the file anew from what else can be read of it."""
-        old = Hdf5Source(store)
+        old, there = _list_chunks(store)
         for name, folder in names.items():
-            if name != ITSELF and old.size(name) is not None:
+            if name in there:
                 create_folder((folder / name).parent)
                 with suppress(OSError):
                     (folder / name).write_bytes(old.read(name))
@@ -112,7 +112,7 @@ class Hdf5Store:
             create_folder(names[ITSELF].parent)
             _copy(store, names[ITSELF])
         if names and store.exists():
-            chunks = {name: old for name in old.names() if name not in names}
+            chunks = dict.fromkeys(there - names.keys(), old)
             _replace(store, schema, chunks, aside=aside, renew=renew)
 
     def own_files(self, schema: Schema) -> Collection[str]:
@@ -150,6 +150,15 @@ def _faults(store: Path, schema: Schema) -> str | None:
         if labels.get(path) != list(array.labels or ())
     ]
     return f"other metadata of {differ[0]} than the plan gives" if differ else None
+
+
+def _list_chunks(store: Path) -> tuple[Source, set[str]]:
+    """A store's chunks, as far as they can be read."""
+    source = Hdf5Source(store)
+    try:
+        return source, set(source.names())
+    except CorruptionError:
+        return source, set()
 
 
 def _replace(

@@ -84,7 +84,10 @@ def take_inventory(run: RunFolder, workspace: Workspace, plan: Plan, backend: Ba
     so the store is listed before the commits, and these before the ledger.
     """
     merged = backend.merged(backend.path(run))
-    stored = frozenset(merged.names())
+    try:
+        stored = frozenset(merged.names())
+    except CorruptionError:  # as the check of the store's own files says
+        merged, stored = FolderSource(backend.path(run)), frozenset()
     places = _find_places(run, workspace, plan, merged)
     identities = {shard.name: shard.identity for shard in plan.shards} | {
         inputs_name(name, layout): layout.inputs for name, layout in plan.layouts.items()
