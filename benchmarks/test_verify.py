@@ -30,10 +30,10 @@ from mtljobs.plan.cells import reduction
 from mtljobs.plan.frozen import Plan, freeze_plan
 from mtljobs.plan.networks import shard_identity
 from mtljobs.results.verification import Verification, verify
-from mtljobs.store.growth import grow
 from mtljobs.store.schema import build_schema
 from mtljobs.store.staging import Staging
 from mtljobs.store.verification import Level
+from mtljobs.store.zarr_files import grow
 
 SEEDS, BLOCKS = 100, 6
 CAM_BYTES, CURVE_BYTES = 1_300_000, 90_000

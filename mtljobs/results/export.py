@@ -83,11 +83,6 @@ def export(
     """
     if form not in SUFFIXES:
         raise UserError(f"{form!r} is no format{nearest(form, SUFFIXES)}.")
-    if form == "zarr-zip" and find_store(run).is_file():
-        raise UserError(
-            "zarr-zip holds the files of a Zarr store, and this run keeps its results in one HDF5 "
-            "file: copy that, or export a part of it as netcdf."
-        )
     if sparsities and form == "zarr-zip":
         raise UserError(
             "zarr-zip holds the store's own files, and some of them are of all sparsities: export "
@@ -138,6 +133,11 @@ def _portable(items: xr.Dataset) -> xr.Dataset:
 
 
 def _write_zip(part: _Part, path: Path) -> None:
+    if part.store.is_file():
+        raise UserError(
+            "zarr-zip holds the files of a Zarr store, and this run keeps its results in one HDF5 "
+            "file: copy that, or export a part of it as netcdf."
+        )
     root = json.loads((part.store / "zarr.json").read_text(encoding="utf-8"))
     listed = root["consolidated_metadata"]["metadata"]
     documents = {name: document for name, document in listed.items() if _is_in(part, name)}

@@ -50,7 +50,7 @@ def open_run(path: str | Path, *, live: bool = False) -> xr.DataTree:
 def _open(store: Path | LiveStore) -> xr.DataTree:
     is_file = isinstance(store, Path) and store.is_file()
     with warnings.catch_warnings():
-        # zarr 3.1 says that other readers of Zarr know no filters of HDF5: a live view has no other.
+        # zarr 3.1 warns that other readers of Zarr do not know the filters of HDF5.
         warnings.filterwarnings("ignore", "Numcodecs codecs are not in the Zarr")
         tree: xr.DataTree = xr.open_datatree(
             store,  # type: ignore[arg-type]

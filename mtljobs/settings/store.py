@@ -15,7 +15,8 @@ class Store:
 
     Attributes:
         backend: "zarr" is Zarr v3 in a folder, a file per chunk. "hdf5" is one netCDF-4 file, for
-            where files are scarce: a merge copies it whole, and damage to it may cost more.
+            tools that read no Zarr: a merge copies the store whole and needs the room for both, and
+            damage between its chunks may cost them all.
     """
 
     implementations: ClassVar[dict[str, str]] = {

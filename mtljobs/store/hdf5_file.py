@@ -16,8 +16,9 @@ import numpy as np
 from mtljobs.errors import CorruptionError
 from mtljobs.store.backend import Schema
 from mtljobs.store.chunks import chunk_index, chunk_name
+from mtljobs.store.forms import hdf5_form
 from mtljobs.store.growth import Document
-from mtljobs.store.hdf5_format import DEFLATE_LEVEL, form
+from mtljobs.store.hdf5_format import DEFLATE_LEVEL
 from mtljobs.store.schema import WIDTHS, Array, Node
 from mtljobs.store.seal import seal
 from mtljobs.store.sources import WHOLE, Source
@@ -63,7 +64,7 @@ def _offset(dataset: h5py.Dataset, index: tuple[int, ...]) -> tuple[int, ...]:
 
 def _create_node(group: h5netcdf.Group, node: Node) -> None:
     group.attrs.update(node.attributes)
-    arrays = [form(array) for array in node.arrays.values()]
+    arrays = [hdf5_form(array) for array in node.arrays.values()]
     group.dimensions = {
         axis: length
         for array in arrays
@@ -110,7 +111,7 @@ def documents(schema: Schema) -> dict[str, Document]:
     found: dict[str, Document] = {}
     for node in schema.values():
         found[node.path or ROOT] = {"attributes": dict(node.attributes)}
-        for array in map(form, node.arrays.values()):
+        for array in map(hdf5_form, node.arrays.values()):
             found[f"{node.path}/{array.name}"] = {
                 "attributes": dict(array.attributes),
                 "shape": list(array.shape),

@@ -1,4 +1,4 @@
-"""The schema as HDF5: the form of arrays there, and bytes of chunks.
+"""The schema as HDF5: bytes of chunks.
 
 A chunk file holds the very bytes that HDF5 keeps of a chunk, so that a merge copies them, and
 SHA-256 in a record is that of what the store has. They are what HDF5's own filters give: byte
@@ -7,7 +7,6 @@ shuffle, deflate, and Fletcher's checksum, which every HDF5 library has.
 
 from __future__ import annotations
 
-import dataclasses
 import zlib
 from typing import Any
 
@@ -16,20 +15,15 @@ from numcodecs import Fletcher32, Shuffle
 
 from mtljobs.errors import CorruptionError
 from mtljobs.store.chunks import chunk_index, chunk_name, chunk_region
+from mtljobs.store.forms import hdf5_form
 from mtljobs.store.schema import WIDTHS, Array
 
 DEFLATE_LEVEL = 4
 
 
-def form(array: Array) -> Array:
-    """An array with types that netCDF has, and what is compressed as one for its chunks."""
-    dtype = "float32" if array.dtype == "float16" else array.dtype
-    return dataclasses.replace(array, dtype=dtype, chunks=array.parts or array.chunks, parts=None)
-
-
 def codecs(array: Array) -> list[dict[str, Any]]:
     """The filters as Zarr codecs, by which a reader of Zarr can read chunks of HDF5."""
-    width = WIDTHS[form(array).dtype]
+    width = WIDTHS[hdf5_form(array).dtype]
     shuffle = {"name": "numcodecs.shuffle", "configuration": {"elementsize": width}}
     return [
         {"name": "bytes", "configuration": {"endian": "little"}},
@@ -46,7 +40,7 @@ def encode(array: Array, region: tuple[slice, ...], values: np.ndarray) -> dict[
         array: As the schema has it.
         region: Whole chunks, up to the end of the array.
     """
-    array = form(array)
+    array = hdf5_form(array)
     first = [part.start // edge for part, edge in zip(region, array.chunks, strict=True)]
     extent = [
         -(-(part.stop - part.start) // edge)

@@ -16,6 +16,7 @@ from mtljobs.ledger.paths import RunFolder, create_folder
 from mtljobs.store import growth, hdf5_file, hdf5_format
 from mtljobs.store.backend import Commit, Schema
 from mtljobs.store.findings import Finding
+from mtljobs.store.forms import hdf5_form
 from mtljobs.store.hdf5_file import Hdf5Source, describe, documents
 from mtljobs.store.schema import Array
 from mtljobs.store.seal import is_sealed
@@ -38,7 +39,7 @@ class Hdf5Store:
 
     def form(self, array: Array) -> Array:
         """In netCDF's types, a chunk for every part that is read alone."""
-        return hdf5_format.form(array)
+        return hdf5_form(array)
 
     def codecs(self, array: Array) -> list[dict[str, Any]]:
         """HDF5's filters."""

@@ -13,6 +13,7 @@ from mtljobs.ledger.paths import RunFolder, create_folder
 from mtljobs.store import zarr_files, zarr_format
 from mtljobs.store.backend import Commit, Schema
 from mtljobs.store.findings import Finding
+from mtljobs.store.forms import zarr_form
 from mtljobs.store.schema import Array
 from mtljobs.store.sources import FolderSource, Source
 
@@ -26,7 +27,7 @@ class ZarrStore:
 
     def form(self, array: Array) -> Array:
         """As the schema has it."""
-        return array
+        return zarr_form(array)
 
     def codecs(self, array: Array) -> list[dict[str, Any]]:
         """Zstandard behind a byte shuffle, and a checksum."""

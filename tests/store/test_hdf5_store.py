@@ -27,6 +27,7 @@ from mtljobs.settings.store import Store
 from mtljobs.store import hdf5_format
 from mtljobs.store.backend import Backend, load_backend
 from mtljobs.store.findings import Finding
+from mtljobs.store.forms import hdf5_form
 from mtljobs.store.hdf5_store import Hdf5Store
 from mtljobs.store.merge import MergeReport, sole_writer
 from mtljobs.store.merge import merge as merge_runs
@@ -190,7 +191,7 @@ def test_maps_are_chunks_of_their_own_where_they_are_large_and_half_ones_are_who
     values = np.random.default_rng(0).random((3, 2, 3, 4)).astype(np.float16)
     chunks = hdf5_format.encode(maps, (slice(0, 3), slice(0, 2), slice(0, 3), slice(0, 4)), values)
     assert list(chunks) == [f"c.{image}.{group}.0.0" for image in range(3) for group in range(2)]
-    found = hdf5_format.decode(hdf5_format.form(maps), "c.2.1.0.0", chunks["c.2.1.0.0"])
+    found = hdf5_format.decode(hdf5_form(maps), "c.2.1.0.0", chunks["c.2.1.0.0"])
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found[0, 0], values[2, 1])
 

@@ -1,6 +1,8 @@
 """A process killed before its first operation on a file, another before its second, and so on.
 
-    python at_every_operation.py FOLDER BACKEND
+    python at_every_operation.py FOLDER BACKEND STEP SITUATION...
+
+With a STEP of 3, only before the first, the fourth, the seventh.
 
 Each victim starts from the same situation; afterwards the work is finished in peace. Prints one
 JSON line: per situation the number of victims, and what was different from an undisturbed store.
@@ -93,13 +95,15 @@ SITUATIONS: dict[str, tuple[Callable[[Path, str], Site], Task, str]] = {
 """Where a victim starts, what it does, and what is done after it in peace."""
 
 
-def kill_at_each(start: Site, victim: Task, after: str, *, quiet: Site) -> dict[str, object]:
-    """Kill the victim before each of its operations in turn."""
+def kill_at_each(
+    start: Site, victim: Task, after: str, *, quiet: Site, step: int
+) -> dict[str, object]:
+    """Kill the victim before each of its operations, or each `step`-th, in turn."""
     site = replace(start, folder=start.folder.with_name("killed"))
     victims = 0
     while True:
         shutil.copytree(start.folder, site.folder)
-        was_killed = wait(fork(site, victim, before=die_before(victims + 1)))
+        was_killed = wait(fork(site, victim, before=die_before(victims * step + 1)))
         wait(fork(site, (after, None)))
         found = compare(site, quiet)
         shutil.rmtree(site.folder)
@@ -108,16 +112,17 @@ def kill_at_each(start: Site, victim: Task, after: str, *, quiet: Site) -> dict[
             return found | {"victims": victims}
 
 
-def main(folder: Path, backend: str) -> None:
+def main(folder: Path, backend: str, *, step: int, situations: list[str]) -> None:
     quiet = new_start(folder / "quiet", backend)
     quiet.submit(1)
     wait(fork(quiet, ("rest", None)))
     found = {
-        name: kill_at_each(prepare(folder / name, backend), victim, after, quiet=quiet)
-        for name, (prepare, victim, after) in SITUATIONS.items()
+        name: kill_at_each(prepare(folder / name, backend), victim, after, quiet=quiet, step=step)
+        for name in situations
+        for prepare, victim, after in [SITUATIONS[name]]
     }
     print(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], step=int(sys.argv[3]), situations=sys.argv[4:])
