@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from mtljobs.contracts import Record, Shard
@@ -106,8 +106,7 @@ def require_intact(folder: Path, name: str) -> Path:
 
 
 def _check_inside(path: Path, name: str) -> None:
-    parts = PurePosixPath(name).parts
-    if not parts or name.startswith("/") or ".." in parts:
+    if not {"", ".", ".."}.isdisjoint(name.split("/")):
         raise CorruptionError(
             f"{path} lists the file {name!r}, which is not inside the shard's folder. A record is "
             f"never edited by hand. {MENDING}"

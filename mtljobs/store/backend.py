@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,7 +18,7 @@ from mtljobs.errors import CorruptionError
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.settings.base import load
 from mtljobs.settings.store import Store
-from mtljobs.store.chunks import chunk_index, chunk_region, find_array, is_chunk
+from mtljobs.store.chunks import ChunkName, chunk_index, chunk_region, find_array, is_chunk
 from mtljobs.store.findings import Finding
 from mtljobs.store.schema import Array, Node
 from mtljobs.store.sources import Source
@@ -171,7 +171,7 @@ def find_chunk(backend: Backend, schema: Schema, name: str) -> Array | None:
     if array is None or array.labels is not None:
         return None
     form = backend.form(array)
-    return form if is_chunk(form, PurePosixPath(name).name) else None
+    return form if is_chunk(form, ChunkName.of(name).chunk) else None
 
 
 def read_part(backend: Backend, schema: Schema, name: str, content: bytes) -> Part:
@@ -186,7 +186,6 @@ def read_part(backend: Backend, schema: Schema, name: str, content: bytes) -> Pa
     array = find_chunk(backend, schema, name)
     if array is None:
         raise CorruptionError(f"{name} is no chunk of an array that the plan has")
-    path = PurePosixPath(name)
-    where = dict(zip(array.axes, chunk_region(array, chunk_index(path.name)), strict=True))
-    values = backend.decode(array, path.name, content)
-    return Part(str(path.parent.parent), array.name, where, values)
+    node, _, chunk = ChunkName.of(name)
+    where = dict(zip(array.axes, chunk_region(array, chunk_index(chunk)), strict=True))
+    return Part(node, array.name, where, backend.decode(array, chunk, content))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
+from typing import NamedTuple, Self
 
 from mtljobs.store.schema import Array, Node
 
@@ -46,8 +46,33 @@ def chunk_region(array: Array, index: Sequence[int]) -> tuple[slice, ...]:
     )
 
 
+class ChunkName(NamedTuple):
+    """Name of a file in a store, taken apart; what is missing is empty.
+
+    Example:
+        >>> ChunkName.of("segnet/depth/irof/c.0.1")
+        ChunkName(node='segnet/depth', array='irof', chunk='c.0.1')
+    """
+
+    node: str
+    array: str
+    chunk: str
+
+    @classmethod
+    def of(cls, name: str) -> Self:
+        """As records and messages write it."""
+        folder, _, chunk = name.rpartition("/")
+        node, _, array = folder.rpartition("/")
+        return cls(node, array, chunk)
+
+    @property
+    def says_done(self) -> bool:
+        """Whether it is of `status`, which readers trust."""
+        return self.array == "status"
+
+
 def find_array(schema: Mapping[str, Node], name: str) -> Array | None:
     """The array in whose folder a file lies, if there is one."""
-    path = PurePosixPath(name)
-    node = schema.get(str(path.parent.parent))
-    return node.arrays.get(path.parent.name) if node else None
+    path, array, _ = ChunkName.of(name)
+    node = schema.get(path)
+    return node.arrays.get(array) if node else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from threading import RLock
 from typing import Any
 
@@ -54,8 +54,8 @@ def write(
 
 def _place(name: str) -> tuple[str, tuple[int, ...]]:
     """Path of the array, and which of its chunks a file is."""
-    path = PurePosixPath(name)
-    return str(path.parent), chunk_index(path.name)
+    array, _, chunk = name.rpartition("/")
+    return array, chunk_index(chunk)
 
 
 def _offset(dataset: h5py.Dataset, index: tuple[int, ...]) -> tuple[int, ...]:

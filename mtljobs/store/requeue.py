@@ -9,7 +9,7 @@ then. Nothing is deleted; all of it lies in the run's quarantine.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from mtljobs.errors import CorruptionError
 from mtljobs.ledger.commit import new_staging, withdraw
@@ -18,6 +18,7 @@ from mtljobs.ledger.paths import RunFolder, Workspace, create_folder, result_fol
 from mtljobs.ledger.records import RECORD, read_record
 from mtljobs.plan.frozen import Plan
 from mtljobs.store.backend import load_backend
+from mtljobs.store.chunks import ChunkName
 from mtljobs.store.findings import Finding, Kind
 from mtljobs.store.merge import Writer
 from mtljobs.store.schema import build_schema
@@ -84,13 +85,9 @@ def _withdraw_record(run: RunFolder, record: Path, target: Path) -> list[str]:
     That is the opposite of the merge's order: an item that says that it is done is whole.
     """
     try:
-        names = sorted(read_record(record).files, key=_moves_late)
+        names = sorted(read_record(record).files, key=lambda name: not ChunkName.of(name).says_done)
     except CorruptionError:
         names = []  # whose its chunks are nobody knows: they are unknown files
     record.rename(target / RECORD)
     sync_folder(run.ledger)
     return names
-
-
-def _moves_late(name: str) -> bool:
-    return PurePosixPath(name).parent.name != "status"

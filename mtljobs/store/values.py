@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import PurePosixPath
 
 import numpy as np
 
 from mtljobs.contracts import STATUS, ExperimentLayout
 from mtljobs.errors import CorruptionError
 from mtljobs.store.backend import Part
+from mtljobs.store.chunks import ChunkName
 from mtljobs.store.findings import Checked, Finding
 from mtljobs.store.inventory import AGAIN, Held
 from mtljobs.store.items import count_missing, item_faults, superpixel_faults
@@ -26,7 +26,7 @@ def read_parts(held: Held, decode: Decode, *, only: str = "") -> Iterator[Part |
         only: Files of this array; empty: all.
     """
     for name in held.record.files:
-        if only and PurePosixPath(name).parent.name != only:
+        if only and ChunkName.of(name).array != only:
             continue
         source = held.place.find(name)
         if source.size(name) is None:

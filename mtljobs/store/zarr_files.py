@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from mtljobs.ledger.files import read_json, replace_file, to_json
 from mtljobs.ledger.paths import create_folder
 from mtljobs.store import growth
 from mtljobs.store.backend import Schema
-from mtljobs.store.chunks import chunk_name, find_array, is_chunk
+from mtljobs.store.chunks import ChunkName, chunk_name, find_array, is_chunk
 from mtljobs.store.findings import Finding
 from mtljobs.store.growth import coordinates
 from mtljobs.store.zarr_format import (
@@ -115,7 +115,7 @@ def _check(path: Path, name: str, grown: list[tuple[Schema, Content]]) -> Iterat
 
 def _is_equivalent(schema: Schema, name: str, found: bytes | None) -> bool:
     """Whether a coordinate holds the plan's labels, as another release of zstd compressed them."""
-    array, chunk = find_array(schema, name), PurePosixPath(name).name
+    array, chunk = find_array(schema, name), ChunkName.of(name).chunk
     if array is None or array.labels is None or found is None or not is_chunk(array, chunk):
         return False
     try:

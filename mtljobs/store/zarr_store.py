@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from mtljobs.ledger.files import sync_folder
 from mtljobs.ledger.paths import RunFolder, create_folder
 from mtljobs.store import zarr_files, zarr_format
 from mtljobs.store.backend import Commit, Schema
+from mtljobs.store.chunks import ChunkName
 from mtljobs.store.findings import Finding
 from mtljobs.store.forms import zarr_form
 from mtljobs.store.schema import Array
@@ -66,7 +67,7 @@ class ZarrStore:
             renew()
             names = commit.record.files.keys()
             # Readers trust what `status` says, so it says so last.
-            statuses = {name for name in names if PurePosixPath(name).parent.name == "status"}
+            statuses = {name for name in names if ChunkName.of(name).says_done}
             _move(names - statuses, commit.folder, store)
             _move(statuses, commit.folder, store)
 
