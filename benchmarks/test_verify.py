@@ -30,10 +30,11 @@ from mtljobs.plan.cells import reduction
 from mtljobs.plan.frozen import Plan, freeze_plan
 from mtljobs.plan.networks import shard_identity
 from mtljobs.results.verification import Verification, verify
-from mtljobs.store.growth import grow
 from mtljobs.store.schema import build_schema
 from mtljobs.store.staging import Staging
 from mtljobs.store.verification import Level
+from mtljobs.store.zarr_files import grow
+from mtljobs.store.zarr_store import ZarrStore
 
 SEEDS, BLOCKS = 100, 6
 CAM_BYTES, CURVE_BYTES = 1_300_000, 90_000
@@ -91,7 +92,7 @@ def _write(run: RunFolder, plan: Plan, shard: Shard) -> None:
     folder = create_folder(run.staging / shard.name)
     seed, block = shard.place["seed"], shard.place["block"]
     ok = np.ones((16, 13), dtype=np.uint8)
-    Staging(folder, build_schema(plan.layouts)).write(
+    Staging(folder, build_schema(plan.layouts), ZarrStore()).write(
         "study/segmentation", "status", ok, sparsity=0, seed=seed, block=block
     )
     random = np.random.default_rng([seed, block])

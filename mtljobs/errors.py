@@ -81,6 +81,16 @@ class InputMissing(MtljobsError):  # noqa: N818 (an event, not a fault)
     exit_code: ClassVar[int] = 3
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number with what it counts, for a message; `many` where that is not `one` with an s.
+
+    Example:
+        >>> counted(1, "shard"), counted(1200, "shard"), counted(2, "process", "processes")
+        ('1 shard', '1,200 shards', '2 processes')
+    """
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def full_disk_advice(error: BaseException) -> str | None:
     """What to do where an error says that a disk or a quota is full; None where it does not."""
     if not isinstance(error, OSError) or error.errno not in {errno.ENOSPC, errno.EDQUOT}:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import signal
 import threading
 import time
@@ -16,7 +15,6 @@ import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from types import FrameType
 
@@ -35,6 +33,7 @@ from mtljobs.ledger.paths import (
     scratch_folder,
 )
 from mtljobs.ledger.records import find_record, make_record
+from mtljobs.ledger.versions import software_versions
 from mtljobs.plan.frozen import Plan, read_plan
 from mtljobs.settings.base import load, restore
 from mtljobs.settings.resources import Resources
@@ -44,12 +43,6 @@ HEARTBEAT_S = 60.0
 LOGGED_EVERY_S = 5.0
 IMAGE_VARIABLE = "MTLJOBS_IMAGE_DIGEST"
 """Tells a worker the SHA-256 of the container image that it runs in."""
-
-COMPUTING_PACKAGES = (
-    "mtljobs", "numcodecs", "numpy", "pillow", "scikit-image", "scipy", "torch", "torch-pruning",
-    "torchvision", "zarr",
-)  # fmt: skip
-"""Whose versions a record names; what is not installed is left out."""
 
 _log = logging.getLogger("mtljobs")
 
@@ -279,17 +272,6 @@ class _Session:
         if done == total or time.monotonic() - self._logged_at > LOGGED_EVERY_S:
             self._logged_at = time.monotonic()
             _log.info("%d of %d %s", done, total, what)
-
-
-def software_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results may depend on."""
-    versions = {"python": platform.python_version()}
-    for package in COMPUTING_PACKAGES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import typer
 
 from mtljobs.cli.console import make_console, print_json, progress_bar
 from mtljobs.cli.options import JsonOption, WorkspaceOption
-from mtljobs.errors import UserError
+from mtljobs.errors import UserError, counted
 
 data_app = typer.Typer(help="Data sets that a grid may use.", no_args_is_help=True)
 console = make_console()
@@ -124,7 +124,7 @@ def check(
     if as_json:
         print_json({"problems": found})
     else:
-        count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
+        count = counted(len(found), "problem")
         console.print(f"{count} in {root}" if found else f"{root} is as it should be")
     raise typer.Exit(UserError.exit_code if found else 0)
 

@@ -25,17 +25,29 @@ def export(
     experiment: Annotated[
         list[str] | None, typer.Option(help="Only this experiment; may be repeated.")
     ] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Only this task; may be repeated.")] = None,
+    sparsity: Annotated[
+        list[float] | None,
+        typer.Option(help="Only this sparsity, a fraction; may be repeated. Not for zarr-zip."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file; default: the run's name here.")
     ] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Write a run's results, or those of some experiments, to one file; its SHA-256 beside it."""
+    """Write a run's results, or a part of them, to one file; its SHA-256 beside it."""
     from mtljobs.cluster.runs import find_run
     from mtljobs.ledger.paths import open_workspace
     from mtljobs.results.export import SUFFIXES, export
 
     found = find_run(run, open_workspace(workspace))
     target = output or Path(f"{found.name}{SUFFIXES[form]}")
-    written = export(found.root, target, form=form, experiments=experiment or ())
+    written = export(
+        found.root,
+        target,
+        form=form,
+        experiments=experiment or (),
+        tasks=task or (),
+        sparsities=sparsity or (),
+    )
     console.print(f"{written}, {in_bytes(written.stat().st_size)}")

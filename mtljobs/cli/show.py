@@ -98,12 +98,13 @@ def print_runs(console: Console, folder: Path, states: Sequence[RunState]) -> No
 def print_results(console: Console, run: RunFolder, page: Path) -> None:
     """The averaged AOC table, where things lie, and how to open them."""
     from mtljobs.results import markdown
+    from mtljobs.results.run import find_store
 
     console.print(markdown(run), soft_wrap=True)
     lines = (
         f"report  {page}",
         f"tables  {run.tables}",
-        f"store   {run.store}",
+        f"store   {find_store(run.root)}",
         f"        {store_size(run)}",
         "",
         "Open the results in Python:",
@@ -121,6 +122,8 @@ def store_size(run: RunFolder) -> str:
 
     room, plan = measure(run, "store"), read_newest(run)
     cells = max(1, len(plan.cells)) if plan is not None else 1
+    if room.files == 1:
+        return f"{in_bytes(room.size)} in one file; a cell {in_bytes(room.size // cells)}"
     return (
         f"{in_bytes(room.size)} in {room.files:,} files and folders; a cell "
         f"{in_bytes(room.size // cells)} in {room.files // cells:,}"

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mtljobs.cli.console import in_bytes, make_table
 from mtljobs.cluster.cleaning import KEPT, KINDS, Room
-from mtljobs.errors import UserError
+from mtljobs.errors import UserError, counted
 
 
 def agrees(room: Room) -> bool:
@@ -22,7 +22,7 @@ def agrees(room: Room) -> bool:
     if not sys.stdin.isatty():
         raise UserError("nobody is there to be asked, and nothing was removed: add --yes.")
     what, loss = KINDS[room.kind]
-    amount = f"{room.files:,} files, {in_bytes(room.size)}"
+    amount = f"{counted(room.files, 'file')}, {in_bytes(room.size)}"
     return typer.confirm(f"Remove {room.kind}, {amount}: {what} ({loss})?")
 
 

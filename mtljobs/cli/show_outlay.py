@@ -14,6 +14,7 @@ from mtljobs.cluster.expected_time import Expected
 from mtljobs.cluster.footprint import Footprint
 from mtljobs.cluster.outlay import Outlay
 from mtljobs.cluster.preview import Job, Preview
+from mtljobs.errors import counted
 
 
 def outlay_values(
@@ -106,9 +107,9 @@ def _after_words(jobs: Sequence[str]) -> str:
 
 def _print_rest(console: Console, slurm: Preview) -> None:
     if slurm.later:
-        console.print(f"{slurm.later} more shards follow when the queue has room for them")
+        console.print(f"{counted(slurm.later, 'more shard')} to follow when the queue has room")
     if slurm.left:
-        console.print(f"{slurm.left} shards have failed; `mtljobs resume` tries them again")
+        console.print(f"failed: {counted(slurm.left, 'shard')}; `mtljobs resume` tries again")
 
 
 def _time_words(time: Expected) -> str:
@@ -141,7 +142,7 @@ def _disk_words(disk: Footprint) -> str:
     store, superpixels = in_bytes(disk.store_bytes), in_bytes(disk.inputs_bytes)
     return (
         f"store up to {store}, superpixels up to {superpixels}, {networks}{checkpoint}; "
-        f"{disk.files:,} files"
+        f"{counted(disk.files, 'file')}"
     )
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from mtljobs.cli.console import make_table
 from mtljobs.cluster.proposal import Proposal
 from mtljobs.cluster.states import STAGE_ORDER
+from mtljobs.errors import counted
 from mtljobs.plan.networks import NAME_DIGITS
 
 SHOWN_SEEDS = 8
@@ -58,7 +59,7 @@ def print_plan(console: Console, proposal: Proposal) -> None:
     stale = Counter((cell.experiment, keys) for cell, keys in proposal.changes.stale.items())
     for (experiment, keys), count in stale.items():
         console.print(
-            f"stale: {count} cells of {experiment} were computed with another "
+            f"stale: {counted(count, 'cell')} of {experiment}, computed with another "
             f"{', '.join(keys)}; submit with --run NEW"
         )
     if proposal.plan.provisional:

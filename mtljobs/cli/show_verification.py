@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from mtljobs.cluster.verification import Outcome
+from mtljobs.errors import counted
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.results.verification import Verification
 from mtljobs.store.findings import Finding
@@ -50,23 +51,26 @@ def _print(console: Console, finding: Finding, *, style: str) -> None:
 
 def _describe(found: Verification) -> str:
     checked = found.checked
-    parts = [f"{checked.shards} shards with {checked.files} files"]
+    parts = [f"{counted(checked.shards, 'shard')} with {counted(checked.files, 'file')}"]
     if checked.bytes:
         parts.append(f"{checked.bytes / 1e9:.3g} GB read")
     if checked.chunks:
-        parts.append(f"{checked.chunks} chunks decoded")
+        parts.append(f"{counted(checked.chunks, 'chunk')} decoded")
     if checked.not_done:
-        parts.append(f"{checked.not_done} shards not done yet")
+        parts.append(f"{counted(checked.not_done, 'shard')} not done yet")
     if checked.missing_items:
-        parts.append(f"{checked.missing_items} items missing")
+        parts.append(f"{counted(checked.missing_items, 'item')} missing")
     return ", ".join(parts)
 
 
 def _conclude(run: RunFolder, outcome: Outcome) -> str:
-    count = len(outcome.verification.damage)
-    if not count:
+    damage = outcome.verification.damage
+    if not damage:
         return "nothing is damaged"
+    count = counted(len(damage), "finding")
+    if all(finding.kind == "wrong plan" for finding in damage):
+        return f"{count}; a plan is not computed, so it is mended as said above"
     mending = f"`mtljobs resume {run.name}` and then `mtljobs reduce {run.name}`"
     if outcome.moved:
-        return f"{count} findings; {mending} make what was moved anew"
-    return f"{count} findings; after `mtljobs verify {run.name} --requeue`, {mending} mend them"
+        return f"{count}; {mending} make what was moved anew"
+    return f"{count}; after `mtljobs verify {run.name} --requeue`, {mending} mend what was found"

@@ -25,7 +25,7 @@ KINDS = {
 
 KEPT = {
     "store": ("the run's results", "never removed here"),
-    "maps": ("saliency maps in the store", "never removed here"),
+    "maps": ("saliency maps in a store of many files", "never removed here"),
 }
 """The same of what is shown and stays."""
 
@@ -118,7 +118,7 @@ def _find_networks(run: RunFolder) -> Iterator[Path]:
 
 
 def _find_store(run: RunFolder) -> Iterator[Path]:
-    yield run.store
+    yield from (run.store, run.store_file)
 
 
 def _find_maps(run: RunFolder) -> Iterator[Path]:

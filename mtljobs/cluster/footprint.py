@@ -20,6 +20,7 @@ from mtljobs.plan.datasets import dataset_info
 from mtljobs.plan.frozen import Plan
 from mtljobs.settings.base import restore
 from mtljobs.settings.data import DataChoice
+from mtljobs.store.forms import COPIED, FORMS
 from mtljobs.store.schema import Array, build_schema
 
 FILES = {"segment": 6, "train": 4, "prune": 3}
@@ -41,7 +42,8 @@ class Footprint:
     """What shards will write, and what there is room for.
 
     Attributes:
-        store_bytes: The run's store when it is complete, before compression.
+        store_bytes: The run's store when it is complete, before compression; twice where a merge
+            copies it.
         inputs_bytes: Superpixels, before compression.
         networks_bytes: New networks, as large as those of the workspace; None where it has none.
         checkpoint_bytes: Of each network that is in training; gone when it is finished.
@@ -77,14 +79,17 @@ def predict_footprint(plan: Plan, due: Sequence[Shard], workspace: Workspace) ->
         due: The shards that are not done.
         workspace: Where the run lies, or will.
     """
+    form = FORMS[plan.backend]
     arrays = [
-        array for node in build_schema(plan.layouts).values() for array in node.arrays.values()
+        form(array)
+        for node in build_schema(plan.layouts).values()
+        for array in node.arrays.values()
     ]
     network = _network_size(plan.shards, workspace)
     networks = sum(shard.shared and shard.stage != "segment" for shard in due)
     free = os.statvfs(existing(workspace.root))
     return Footprint(
-        store_bytes=sum(array.size for array in arrays),
+        store_bytes=sum(array.size for array in arrays) * (1 + (plan.backend in COPIED)),
         inputs_bytes=sum(
             _inputs_size(shard, workspace) for shard in due if shard.stage == "segment"
         ),

@@ -12,6 +12,7 @@ from mtljobs.cluster.queue import Queue
 from mtljobs.cluster.retry import Decision, Past, decide, repeated_traceback
 from mtljobs.cluster.runs import run_workspace
 from mtljobs.cluster.states import RunState, ShardState
+from mtljobs.errors import counted
 from mtljobs.ledger.files import read_json, replace_file, to_json
 from mtljobs.ledger.paths import RunFolder, scratch_folder
 from mtljobs.settings.profile import Profile
@@ -85,7 +86,7 @@ def decide_all(
     }
     for stage, (error, shards) in find_lost_stages(state, pasts, resources=resources).items():
         last_line = error.strip().splitlines()[-1]
-        reason = f"{len(shards)} {stage} shards failed with one error: {last_line}"
+        reason = f"{counted(len(shards), f'{stage} shard')} failed with one error: {last_line}"
         for name in pasts:
             if name in state.shards and state.shards[name].shard.stage == stage:
                 decisions[name] = Decision(

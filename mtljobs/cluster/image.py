@@ -19,6 +19,7 @@ from mtljobs.cluster.container import Container, interpreter
 from mtljobs.errors import CorruptionError, UserError
 from mtljobs.ledger.files import hash_file, read_json, replace_file, to_json
 from mtljobs.ledger.paths import create_folder
+from mtljobs.ledger.versions import COMMIT_LABEL, LOCK_LABEL, STACK_LABEL
 from mtljobs.plan.shipped import shipped
 
 COMPARED = ("python", "submitit", "cloudpickle", "mtljobs")
@@ -164,7 +165,7 @@ def check_image(image: Path, *, environment: str | None) -> Checked:
     inside = json.loads(probe.stdout) if probe.returncode == 0 else {}
     test = _start(container.self_test(), container)
     return Checked(
-        stack=labels.get("mtljobs.stack", ""),
+        stack=labels.get(STACK_LABEL, ""),
         compared=tuple(_compare(inside, labels)),
         passed=probe.returncode == 0 and test.returncode == 0,
         test=(probe.stderr if probe.returncode else test.stdout + test.stderr).strip(),
@@ -189,10 +190,8 @@ def _compare(inside: Mapping[str, str], labels: Mapping[str, str]) -> Iterator[C
     here |= {name: metadata.version(name) for name in COMPARED[1:]}
     for name in COMPARED:
         yield Comparison(name, here[name], inside.get(name, ""), matters=True)
-    yield Comparison(
-        "lock", _lock_sha256(labels), labels.get("mtljobs.lock.sha256", ""), matters=True
-    )
-    revision = labels.get("org.opencontainers.image.revision", "")
+    yield Comparison("lock", _lock_sha256(labels), labels.get(LOCK_LABEL, ""), matters=True)
+    revision = labels.get(COMMIT_LABEL, "")
     yield Comparison(
         "commit", find_commit(shipped("Apptainer.def").parent), revision, matters=False
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mtljobs.cluster.runs import find_run, run_workspace
 from mtljobs.cluster.states import read_states
 from mtljobs.contracts import Shard
-from mtljobs.errors import UserError, nearest
+from mtljobs.errors import UserError, counted, nearest
 from mtljobs.ledger.paths import RunFolder, open_workspace
 from mtljobs.ledger.records import find_record
 from mtljobs.plan.datasets import dataset_info
@@ -127,7 +127,7 @@ def _unfinished(run: RunFolder, plan: Plan, cell: Cell) -> UserError:
     )
     return UserError(
         f"the network of {cell.experiment} at sparsity {cell.sparsity:g}, seed {cell.seed} is not "
-        f"trained yet: of its {len(phases)} phases, {phases.index(due)} are done, and {due.name} "
+        f"trained yet: {phases.index(due)} of {counted(len(phases), 'phase')} done, and {due.name} "
         f"is {state}. {advice}. In a copied run, copy shared/networks along."
     )
 

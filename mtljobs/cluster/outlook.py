@@ -6,6 +6,7 @@ from mtljobs.cluster.history import decide_all, explain, read_pasts
 from mtljobs.cluster.profiles import run_profile
 from mtljobs.cluster.queue import RARELY_S, read_queue
 from mtljobs.cluster.states import RunState
+from mtljobs.errors import counted
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.settings.base import restore
 from mtljobs.settings.resources import Resources
@@ -29,7 +30,7 @@ def outlook(state: RunState) -> list[str]:
     lines = [f"left      {line}" for line in explain(decisions, left)]
     lines += [f"again     {line}" for line in explain(decisions, again)]
     if queue.shards:
-        lines.append(f"{len(queue.shards)} shards wait or run in Slurm's queue")
+        lines.append(f"{counted(len(queue.shards), 'shard')} waiting or running in Slurm's queue")
     if queue.sweeps:
         lines.append(f"sweep {queue.sweeps[-1]} goes on when these have ended")
     elif queue.shards:

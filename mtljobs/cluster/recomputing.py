@@ -11,17 +11,18 @@ from pathlib import Path
 
 from mtljobs.cluster.runs import run_workspace
 from mtljobs.contracts import Progress, Shard
-from mtljobs.errors import MtljobsError
+from mtljobs.errors import MtljobsError, counted
 from mtljobs.ledger.attempts import read_shard
 from mtljobs.ledger.paths import RunFolder
+from mtljobs.ledger.versions import software_versions
 from mtljobs.plan.frozen import Plan
 from mtljobs.settings.base import load
-from mtljobs.settings.store import Store
+from mtljobs.store.backend import load_backend, read_part
 from mtljobs.store.comparison import Comparison, compare
 from mtljobs.store.findings import Finding
 from mtljobs.store.inventory import Held, take_inventory
 from mtljobs.store.schema import build_schema
-from mtljobs.worker import IMAGE_VARIABLE, device_name, software_versions, thread_environment
+from mtljobs.worker import IMAGE_VARIABLE, device_name, thread_environment
 
 
 def recompute(
@@ -36,7 +37,7 @@ def recompute(
         count: How many; fewer where the run has fewer.
         seed: Of the choice.
     """
-    inventory = take_inventory(run, run_workspace(run), plan)
+    inventory = take_inventory(run, run_workspace(run), plan, load_backend(plan.backend))
     shards = {shard.name: shard for shard in plan.shards if shard.stage == "explain"}
     held = [one for one in inventory.held if one.shard in shards]
     for one in random.Random(seed).sample(held, min(count, len(held))):
@@ -46,7 +47,7 @@ def recompute(
 def _recompute_one(
     run: RunFolder, plan: Plan, shard: Shard, held: Held, *, progress: Progress
 ) -> Finding:
-    decode = partial(load(Store.implementations[plan.backend])().decode, build_schema(plan.layouts))
+    decode = partial(read_part, load_backend(plan.backend), build_schema(plan.layouts))
     os.environ.update(thread_environment(shard))  # before torch is loaded
     say = partial(Finding, path=held.place.record, shard=shard.name)
     with tempfile.TemporaryDirectory(prefix="mtljobs-") as folder:
@@ -64,7 +65,7 @@ def _recompute_one(
         compared = compare(held, output, decode)
     changes = _changes(run, held)
     if not compared.different:
-        return say("recomputed", detail=f"equal in {compared.files} files, bit for bit")
+        return say("recomputed", detail=f"equal in {counted(compared.files, 'file')}, bit for bit")
     if changes:
         there = ", ".join(f"{what} {was} -> {now}" for what, (was, now) in changes.items())
         return say("recomputed", detail=f"{_describe(compared)}, under other conditions: {there}")

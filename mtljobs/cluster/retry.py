@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mtljobs.errors import counted
 from mtljobs.ledger.attempts import AttemptState
 from mtljobs.settings.profile import Profile
 from mtljobs.settings.resources import Resources
@@ -53,7 +54,7 @@ class Past:
         times = {1: "", 2: " twice"}
         words = [f"{end}{times.get(count, f' {count} times')}" for end, count in ends.items()]
         if self.silent:
-            words.append(f"{self.silent} jobs ended before they began")
+            words.append(f"{counted(self.silent, 'job')} ended before beginning")
         return ", ".join(words)
 
 
@@ -86,7 +87,9 @@ def _why_not(past: Past, resources: Resources, memory_gb: float, *, could_grow: 
     last = past.counted[-1] if past.counted else None
     lost = _lost_in_a_row(past)
     if lost > resources.retry.vanished:
-        return f"{lost} jobs in a row ended without a word: `mtljobs logs` shows their output"
+        return (
+            f"{counted(lost, 'job')} in a row ended without a word: `mtljobs logs` shows the output"
+        )
     if last is None or past.silent:
         return None
     if last.state in {"failed", "cancelled"}:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from mtljobs.cluster.asking import ask
 from mtljobs.cluster.finding import Finding, ok, problem, warning
 from mtljobs.cluster.site import NOTHING, Association, Partition, Site
-from mtljobs.errors import nearest
+from mtljobs.errors import counted, nearest
 from mtljobs.settings.profile import Profile
 
 TESTED = "22.05"
@@ -50,7 +50,7 @@ def check_partition(site: Site, subject: str, name: str | None, profile: Profile
         return problem(subject, f"{found.name} is not up", "ask the site, or take another one")
     total = sum(nodes.number for nodes in found.nodes)
     idle = sum(nodes.number for nodes in found.nodes if nodes.idle)
-    return ok(subject, f"{found.name}: {total} nodes, {idle} of them idle")
+    return ok(subject, f"{found.name}: {counted(total, 'node')}, {idle} of them idle")
 
 
 def check_time_limit(partition: Partition, profile: Profile) -> Finding:

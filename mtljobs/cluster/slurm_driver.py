@@ -18,6 +18,7 @@ from mtljobs.cluster.slurm import (
 )
 from mtljobs.cluster.states import RunState, read_states
 from mtljobs.cluster.windows import Array, Window, count_room, plan_window
+from mtljobs.errors import counted
 from mtljobs.ledger import claims
 from mtljobs.ledger.paths import RunFolder, claim_folder
 from mtljobs.settings.base import restore
@@ -101,7 +102,9 @@ class SlurmDriver:
         decisions = decide_all(self.state, pasts, resources=self.resources, profile=self.profile)
         if self.round < self.resources.retry.rounds:
             return decisions
-        words = f"tried again in {self.round} rounds, as many as [resources.retry] allows"
+        words = (
+            f"tried again in {counted(self.round, 'round')}, as many as [resources.retry] allows"
+        )
         return {
             name: replace(decision, again=False, reason=f"{decision.reason}; {words}")
             if decision.again and pasts[name].was_tried
@@ -209,7 +212,7 @@ class SlurmDriver:
             return "complete"
         if self.submitted:
             jobs = ", ".join(job for job, _ in self.submitted)
-            words = f"queued {len(self._new_names())} shards as Slurm jobs {jobs}"
+            words = f"queued {counted(len(self._new_names()), 'shard')} in Slurm as {jobs}"
         elif queue.shards:
             words = "all that can go on now is in Slurm's queue already"
         elif waiting:

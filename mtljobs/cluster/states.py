@@ -149,12 +149,22 @@ def read_states(run: RunFolder) -> RunState:
     Raises:
         UserError: Nothing was ever submitted to the run.
     """
+    path = require_plan(run)
+    return states_under(run, read_plan(path), path, planned=path.stat().st_mtime)
+
+
+def require_plan(run: RunFolder) -> Path:
+    """The run's newest plan file.
+
+    Raises:
+        UserError: Nothing was ever submitted to the run.
+    """
     path = newest_plan(run)
     if path is None:
         raise UserError(
             f"nothing was submitted to the run {run.name!r}; see `mtljobs submit --help`."
         )
-    return states_under(run, read_plan(path), path, planned=path.stat().st_mtime)
+    return path
 
 
 def states_under(run: RunFolder, plan: Plan, path: Path, *, planned: float) -> RunState:

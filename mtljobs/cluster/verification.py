@@ -11,12 +11,14 @@ from pathlib import Path
 
 from mtljobs.cluster.recomputing import recompute
 from mtljobs.cluster.runs import run_workspace
-from mtljobs.cluster.states import read_states
+from mtljobs.cluster.states import require_plan
 from mtljobs.contracts import Progress
-from mtljobs.ledger.claims import Claim
+from mtljobs.errors import CorruptionError
 from mtljobs.ledger.paths import RunFolder
+from mtljobs.plan.frozen import read_plan
 from mtljobs.results.verification import Verification, verify
-from mtljobs.store.merge import renew, sole_writer
+from mtljobs.store.findings import Checked, Finding
+from mtljobs.store.merge import Writer, sole_writer
 from mtljobs.store.requeue import requeue
 from mtljobs.store.verification import Level
 
@@ -56,30 +58,43 @@ def verify_run(
         InputMissing: Somebody else is merging, or took over.
     """
     with ExitStack() as held:
-        claim = None
+        writer = None
         if makes_room:
-            claim = held.enter_context(sole_writer(run, wait_s=MERGE_WAIT_S))
-            progress = _renewing(claim, progress)
-        plan, workspace = read_states(run).plan, run_workspace(run)
+            writer = held.enter_context(sole_writer(run, wait_s=MERGE_WAIT_S))
+            progress = _renewing(writer, progress)
+        path, workspace = require_plan(run), run_workspace(run)
+        try:
+            plan = read_plan(path)
+        except CorruptionError as error:
+            return Outcome(_without_plan(path, level, error), {})
         found = verify(run, workspace, plan, level=level, progress=progress)
         again = tuple(recompute(run, plan, count=recomputed, seed=seed, progress=progress))
         found.checked.recomputed = len(again)
         found = dataclasses.replace(found, findings=found.findings + again)
         moved = {}
-        if claim is not None:
-            moved = requeue(run, workspace, plan, found.damage, claim=claim)
+        if writer is not None:
+            moved = requeue(run, workspace, plan, found.damage, writer=writer)
     return Outcome(found, moved)
 
 
-def _renewing(claim: Claim, progress: Progress) -> Progress:
-    """A progress that renews a claim on the way."""
+def _without_plan(path: Path, level: Level, error: CorruptionError) -> Verification:
+    """What can be said of a run whose newest plan is broken."""
+    detail = (
+        f"expected the run's newest plan, found that {error} Nothing else was checked: only a plan "
+        "says what belongs to the run."
+    )
+    return Verification(level, Checked(), (Finding("wrong plan", path, None, detail),))
+
+
+def _renewing(writer: Writer, progress: Progress) -> Progress:
+    """A progress that says on the way that the writer is alive."""
     renewed = time.monotonic()
 
     def report(done: int, total: int, what: str) -> None:
         nonlocal renewed
         if time.monotonic() - renewed > RENEW_S:
             renewed = time.monotonic()
-            renew(claim)
+            writer.renew()
         progress(done, total, what)
 
     return report

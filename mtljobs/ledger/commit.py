@@ -12,7 +12,7 @@ from mtljobs.errors import CorruptionError
 from mtljobs.ledger import attempts, claims
 from mtljobs.ledger.files import remove_tree, sync_folder, sync_tree
 from mtljobs.ledger.paths import RunFolder, Workspace, claim_folder, create_folder, make_folder
-from mtljobs.ledger.records import RECORD, write_record
+from mtljobs.ledger.records import MENDING, RECORD, write_record
 
 
 def new_staging(parent: Path, name: str) -> Path:
@@ -69,7 +69,7 @@ def _check_taken(target: Path, error: OSError) -> None:
         raise error
     raise CorruptionError(
         f"{target} is there without its {RECORD}, so it is not the work of mtljobs, whose commits "
-        "appear whole. Remove the folder and resume the run."
+        f"appear whole. {MENDING}"
     ) from error
 
 

@@ -140,8 +140,13 @@ class RunFolder:
 
     @property
     def store(self) -> Path:
-        """The arrays."""
+        """The arrays, in a run that keeps them in Zarr."""
         return self.root / "store.zarr"
+
+    @property
+    def store_file(self) -> Path:
+        """The arrays, in a run that keeps them in HDF5."""
+        return self.root / "store.h5"
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from mtljobs.contracts import Record, Shard
 from mtljobs.errors import CorruptionError
-from mtljobs.ledger.files import hash_file, read_json, replace_file, to_json
+from mtljobs.ledger.files import hash_file, replace_file, to_json
 from mtljobs.ledger.paths import RunFolder, Workspace, result_folder
 
 RECORD = "record.json"
+
+MENDING = (
+    "`mtljobs verify RUN --requeue` moves it into the quarantine of RUN, a run that uses it, and "
+    "`mtljobs resume RUN` computes it again."
+)
+"""What to do about results that are not what was committed."""
 
 
 def make_record(folder: Path, *, shard: str, identity: str, versions: Mapping[str, str]) -> Record:
@@ -52,8 +59,8 @@ def read_record(path: Path) -> Record:
         CorruptionError: It does not hold a record as it was written; says what to do.
         FileNotFoundError: There is no such file.
     """
-    values = read_json(path)
     try:
+        values = json.loads(path.read_bytes())
         _check_checksum(values)
         record = Record(
             shard=str(values["shard"]),
@@ -65,8 +72,7 @@ def read_record(path: Path) -> Record:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CorruptionError(
-            f"{path} is JSON but no record of a shard ({error!r}). Move it away together with the "
-            "files it is about; the shard counts as not done and is computed again."
+            f"{path} is no record of a shard as it was written ({error!r}). {MENDING}"
         ) from error
     for name in record.files:
         _check_inside(path, name)
@@ -93,35 +99,17 @@ def require_intact(folder: Path, name: str) -> Path:
         expected, actual = "a file with a record", "none"
     if actual != expected:
         raise CorruptionError(
-            f"{path} is not what was committed (sha256 {expected[:12]}, found {actual[:12]}): "
-            f"remove the folder {folder} and run `mtljobs resume` to compute it again."
+            f"{path} is not what was committed (sha256 {expected[:12]}, found {actual[:12]}). "
+            f"{MENDING}"
         )
     return path
 
 
 def _check_inside(path: Path, name: str) -> None:
-    parts = PurePosixPath(name).parts
-    if not parts or name.startswith("/") or ".." in parts:
+    if not {"", ".", ".."}.isdisjoint(name.split("/")):
         raise CorruptionError(
             f"{path} lists the file {name!r}, which is not inside the shard's folder. A record is "
-            "never edited by hand: move it away, and the shard is computed again."
-        )
-
-
-def check_file(path: Path, *, sha256: str, size: int) -> None:
-    """Return where a file holds the bytes that its record says.
-
-    Raises:
-        CorruptionError: It does not, or is missing.
-    """
-    try:
-        found = path.stat().st_size
-        intact = found == size and hash_file(path) == sha256
-    except FileNotFoundError:
-        raise CorruptionError(f"{path} is missing; its record lists it with {size} bytes") from None
-    if not intact:
-        raise CorruptionError(
-            f"{path} has {found} bytes that are not the {size} bytes that were written"
+            f"never edited by hand. {MENDING}"
         )
 
 
@@ -143,7 +131,7 @@ def find_record(workspace: Workspace, run: RunFolder, shard: Shard) -> Record | 
         if record.identity != shard.identity:
             raise CorruptionError(
                 f"{place} is the record of identity {record.identity}, and the plan expects "
-                f"{shard.identity} there. Move it away; the shard is computed again."
+                f"{shard.identity} there. {MENDING}"
             )
         return record
     return None

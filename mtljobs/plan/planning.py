@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mtljobs.contracts import Shard
-from mtljobs.errors import GridError, StaleSlotError
+from mtljobs.errors import GridError, StaleSlotError, counted
 from mtljobs.ledger.paths import Workspace
 from mtljobs.plan.cells import CellPlanner, reduction
 from mtljobs.plan.datasets import dataset_info
@@ -137,9 +137,9 @@ def grow_plan(previous: Plan | None, addition: Plan) -> Plan:
     if stale:
         keys = sorted({key for keys in stale.values() for key in keys})
         raise StaleSlotError(
-            f"{len(stale)} cells of the run were computed with other settings ({', '.join(keys)} "
-            "changed), and nothing in a store is overwritten: submit to another run with "
-            "--run NEW, or restore the settings."
+            f"the run has {counted(len(stale), 'cell')} computed with other settings "
+            f"({', '.join(keys)} changed), and nothing in a store is overwritten: submit to "
+            "another run with --run NEW, or restore the settings."
         )
     if previous.backend != addition.backend:
         raise StaleSlotError(

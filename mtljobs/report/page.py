@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 import xarray as xr
 
+from mtljobs.errors import counted
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.report.document import html_document
 from mtljobs.report.explorer import explorer
 from mtljobs.report.exploring import pack_run
+from mtljobs.report.figures import Drawing, Drawings
 from mtljobs.report.markup import Markup, details, element, join, picture, table
 from mtljobs.report.provenance import departures_table, provenance_table, settings_table
 from mtljobs.report.timeline import timeline
@@ -26,56 +27,6 @@ from mtljobs.results.sheets import (
 
 PAGE_LIMIT = 19_000_000
 """Bytes that the page has without its attempts, unless its figures alone have more."""
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure as the page shows it.
-
-    Attributes:
-        name: Of its files, without suffix.
-        svg: For its file, as vector graphics.
-        png: For its file, as pixels.
-        shown: What the page shows of it.
-        kind: Of `shown`: "svg+xml" or "jpeg".
-        alt: What a reader who cannot see it should know.
-        caption: What it shows, and by which rule it was chosen.
-        width: At which it is shown, in CSS pixels (96 per inch).
-    """
-
-    name: str
-    svg: bytes
-    png: bytes
-    shown: bytes
-    kind: str
-    alt: str
-    caption: str
-    width: int
-
-
-@dataclass(frozen=True)
-class Drawings:
-    """The figures of a page, by section.
-
-    Attributes:
-        groups: One per experiment and task.
-        layers: One per experiment whose store has something to show of its layers.
-        steps: One per experiment that took superpixels from an image whose preview is kept.
-        saliency: One per experiment and task with maps of an image whose preview is kept.
-    """
-
-    faithfulness: Drawing
-    groups: Sequence[Drawing]
-    performance: Drawing
-    layers: Sequence[Drawing]
-    curves: Drawing
-    steps: Sequence[Drawing]
-    saliency: Sequence[Drawing]
-
-    def all(self) -> list[Drawing]:
-        """Every figure."""
-        single = [self.faithfulness, self.performance, self.curves]
-        return [*single, *self.groups, *self.layers, *self.steps, *self.saliency]
 
 
 def render_page(folder: RunFolder, run: xr.DataTree, tables: Tables, drawings: Drawings) -> str:
@@ -113,7 +64,7 @@ def _header(run: xr.DataTree, tables: Tables, titles: Sequence[str]) -> Markup:
     averaged = sum(row.items for row in tables.averages)
     cells = {(row.experiment, row.sparsity, row.seed) for row in tables.performance}
     facts = (
-        f"{_count(len(run.children), 'experiment')}, {_count(len(cells), 'network')}, "
+        f"{counted(len(run.children), 'experiment')}, {counted(len(cells), 'network')}, "
         f"{averaged:,} of {items:,} items with a curve"
     )
     links = [element("a", title, attributes={"href": f"#{_anchor(title)}"}) for title in titles]
@@ -135,7 +86,9 @@ def _warning(tables: Tables) -> str:
         f"{experiment} at sparsity {sparsity:g}, seed {seed} ({count})"
         for (experiment, sparsity, seed), count in list(tables.missing.items())[:8]
     ]
-    more = f" and {len(tables.missing) - 8} more cells" if len(tables.missing) > 8 else ""
+    more = (
+        f" and {counted(len(tables.missing) - 8, 'more cell')}" if len(tables.missing) > 8 else ""
+    )
     return element(
         "p",
         element("strong", "This run is not complete. "),
@@ -259,7 +212,9 @@ def _provenance(folder: RunFolder, run: xr.DataTree) -> Markup:
             _text(
                 "Every array in the store comes from a shard whose record lists the sha256 of "
                 "each of its files. The sha256 of the records behind the tables are in "
-                "tables/records.json."
+                "tables/records.json. Commit, lock and stack are the labels of the image that a "
+                "record was computed in, and there are none outside an image; in one of the stack "
+                "host, packages are not those of the lock but bound in."
             ),
             provenance_table(folder, run),
         ]
@@ -316,10 +271,6 @@ def _text(text: str) -> Markup:
 
 def _note(text: str) -> Markup:
     return element("p", text, attributes={"class": "note"})
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _anchor(title: str) -> str:

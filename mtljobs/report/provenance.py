@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import xarray as xr
@@ -13,17 +14,16 @@ import xarray as xr
 from mtljobs.contracts import Record
 from mtljobs.ledger.attempts import read_attempts
 from mtljobs.ledger.files import hash_file
-from mtljobs.ledger.paths import RunFolder
-from mtljobs.ledger.records import read_record
-from mtljobs.plan.frozen import newest_plan
+from mtljobs.ledger.paths import RunFolder, Workspace
+from mtljobs.ledger.records import find_record, read_record
+from mtljobs.ledger.versions import COMMIT_LABEL, LOCK_LABEL, STACK_LABEL
+from mtljobs.plan.frozen import newest_plan, read_plan
 from mtljobs.report.departures import find_departures
 from mtljobs.report.markup import Markup, element, table
 from mtljobs.results.sheets import per_cent
 
-_COMMIT = (
-    "No record holds them. A container image does, in its labels org.opencontainers.image.revision "
-    "and mtljobs.lock.sha256: `apptainer inspect` shows those of the image with the SHA-256 above."
-)
+_LABELS = {COMMIT_LABEL: "commit", LOCK_LABEL: "lock", STACK_LABEL: "stack"}
+"""What records say of the image that they were computed in -> the page's word for it."""
 
 
 def settings_table(run: xr.DataTree) -> Markup:
@@ -49,20 +49,22 @@ def departures_table(run: xr.DataTree) -> Markup:
 
 def provenance_table(folder: RunFolder, run: xr.DataTree) -> Markup:
     """Versions, identities and hashes that the page's numbers rest on."""
+    plan = newest_plan(folder)
     records = [read_record(path) for path in sorted(folder.ledger.glob("*.json"))]
+    shared = _shared_records(folder, plan)
     rows = [
         ("records in the ledger", str(len(records))),
+        ("records of shared superpixels and networks", str(len(shared))),
         ("schema of the store", str(run.attrs["schema_version"])),
     ]
-    plan = newest_plan(folder)
     if plan is not None:
         rows.append((f"plan {plan.name}", _hash(hash_file(plan))))
     for name, node in run.children.items():
         rows.append((f"data of {name}", _hash(str(_settings(node)["data_sha256"]))))
         rows.append((f"superpixels of {name}", _hash(str(node.attrs["inputs"]))))
     rows += _images(folder)
-    rows.append(("commit and lock", _COMMIT))
-    rows += [(package, versions) for package, versions in _versions(records).items()]
+    rows += _image_labels([*records, *shared])
+    rows += _versions([*records, *shared])
     return table(["", ""], rows, kind="words")
 
 
@@ -74,6 +76,22 @@ def _images(folder: RunFolder) -> list[tuple[str, Markup | str]]:
         (f"container image (attempts: {count})", _hash(image) if image else "none")
         for image, count in sorted(counts.items())
     ]
+
+
+def _shared_records(folder: RunFolder, plan: Path | None) -> list[Record]:
+    """Of what the run's plan takes from the workspace, whichever run computed it."""
+    shards = () if plan is None else read_plan(plan).shards
+    workspace = Workspace(folder.root.parent)
+    found = (find_record(workspace, folder, shard) for shard in shards if shard.shared)
+    return [record for record in found if record is not None]
+
+
+def _image_labels(records: Sequence[Record]) -> Iterator[tuple[str, Markup | str]]:
+    """Commit, lock and stack of the images behind the records; more than one is worth knowing."""
+    for label, word in _LABELS.items():
+        counts = Counter(record.versions.get(label, "") for record in records)
+        for value, count in sorted(counts.items()):
+            yield f"{word} of the image (records: {count})", _hash(value) if value else "none"
 
 
 def _describe_experiment(node: xr.DataTree) -> dict[str, str]:
@@ -134,13 +152,13 @@ def _settings(node: xr.DataTree) -> dict[str, Any]:
     return settings
 
 
-def _versions(records: Sequence[Record]) -> dict[str, str]:
-    """Package -> all versions that any record names: more than one is worth knowing."""
-    packages = sorted({package for record in records for package in record.versions})
-    return {
-        package: ", ".join(sorted({r.versions[package] for r in records if package in r.versions}))
-        for package in packages
-    }
+def _versions(records: Sequence[Record]) -> Iterator[tuple[str, str]]:
+    """All versions of each package that any record names; more than one is worth knowing."""
+    for package in sorted(
+        {name for record in records for name in record.versions} - _LABELS.keys()
+    ):
+        named = {r.versions[package] for r in records if package in r.versions}
+        yield package, ", ".join(sorted(named))
 
 
 def _hash(sha256: str) -> Markup:

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from mtljobs.errors import counted
 from mtljobs.ledger.attempts import AttemptState, read_attempts
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.plan.frozen import read_newest
@@ -52,11 +53,13 @@ def _summary(attempts: Sequence[AttemptState], total: Effort) -> str:
     ]
     devices = sorted({attempt.device or "unknown" for attempt in attempts})
     shards = {attempt.shard for attempt in attempts}
+    done = f"{counted(len(attempts), 'attempt')} at {counted(len(shards), 'shard')}"
+    preempted = counted(total.outcomes["preempted"], "attempt")
     return (
-        f"{len(attempts):,} attempts at {len(shards):,} shards, from {days[0]} to {days[1]} (UTC), "
-        f"on {', '.join(devices)}: {format_hours(total.hours)} of computing, "
-        f"{format_hours(total.gpu_hours)} of them with a GPU. {total.outcomes['preempted']:,} were "
-        f"preempted; at most {format_hours(total.lost_hours)} had to be computed again."
+        f"{done}, from {days[0]} to {days[1]} (UTC), on {', '.join(devices)}: "
+        f"{format_hours(total.hours)} of computing, {format_hours(total.gpu_hours)} of them with a "
+        f"GPU. Preempted: {preempted}; at most {format_hours(total.lost_hours)} had to be computed "
+        "again."
     )
 
 

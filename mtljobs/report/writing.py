@@ -14,10 +14,11 @@ from mtljobs.ledger.files import replace_file
 from mtljobs.ledger.paths import RunFolder, create_folder
 from mtljobs.report.curves import mean_curves
 from mtljobs.report.drawing import jpeg, png, svg
+from mtljobs.report.figures import Drawing, Drawings
 from mtljobs.report.group_heat import group_heat
 from mtljobs.report.layers import layer_profiles
 from mtljobs.report.overlays import overlays
-from mtljobs.report.page import Drawing, Drawings, render_page
+from mtljobs.report.page import render_page
 from mtljobs.report.steps import removal_steps
 from mtljobs.report.trends import faithfulness, performance
 from mtljobs.results import Tables, mean_curve, open_run, read_tables

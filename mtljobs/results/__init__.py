@@ -4,7 +4,12 @@ from mtljobs.results.areas import aoc, curves, mean_curve, quantus
 from mtljobs.results.averages import Average
 from mtljobs.results.comparison import Comparison, Decline, compare, declines
 from mtljobs.results.completeness import PartialRunError
-from mtljobs.results.correlation import Correlation, correlate
+from mtljobs.results.correlation import (
+    Correlation,
+    ImageCorrelation,
+    correlate,
+    correlate_images,
+)
 from mtljobs.results.maps import saliency
 from mtljobs.results.performance import Performance
 from mtljobs.results.run import open_run
@@ -17,12 +22,14 @@ __all__ = [
     "Comparison",
     "Correlation",
     "Decline",
+    "ImageCorrelation",
     "PartialRunError",
     "Performance",
     "Tables",
     "aoc",
     "compare",
     "correlate",
+    "correlate_images",
     "curves",
     "declines",
     "markdown",

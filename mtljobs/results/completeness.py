@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from mtljobs.contracts import STATUS
-from mtljobs.errors import UserError
+from mtljobs.errors import UserError, counted
 
 UNREADABLE = 8
 MISSING = (0, UNREADABLE)
@@ -80,7 +80,7 @@ def refuse_partial(
         f"{experiment} at sparsity {sparsity:g}, seed {seed} ({count})"
         for (experiment, sparsity, seed), count in missing.items()
     ]
-    more = f"; and {len(places) - 5} more cells" if len(places) > 5 else ""
+    more = f"; and {counted(len(places) - 5, 'more cell')}" if len(places) > 5 else ""
     raise PartialRunError(
         f"{sum(missing.values())} of {np.count_nonzero(values != NOT_PLANNED)} items are missing "
         f"({', '.join(causes)}): {'; '.join(places[:5])}{more}. Averages would be over other "

@@ -1,4 +1,4 @@
-"""Whether the networks that predict better are the ones whose explanations are more faithful."""
+"""Whether better networks, and images that are predicted better, are explained more faithfully."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from scipy import stats
 
 from mtljobs.results.items import read_items
 from mtljobs.results.performance import Performance, read_performance
-from mtljobs.results.run import Place
+from mtljobs.results.run import Place, task_nodes
 
-FEWEST_NETWORKS = 4
+FEWEST_POINTS = 4
 ORDERS = math.factorial(7)
 """Orders of the networks that p is from: all that 7 networks have, as many random ones of more."""
 
@@ -41,6 +41,26 @@ class Correlation:
     p: float
 
 
+@dataclass(frozen=True)
+class ImageCorrelation:
+    """Faithfulness and one metric of one task, across the images of one network.
+
+    Attributes:
+        lower_is_better: The metric is an error; the sign of `rho` is turned already.
+        images: With both an item that has a curve and the metric.
+        rho: As `Correlation.rho`, over images; NaN with fewer than 4.
+    """
+
+    experiment: str
+    task: str
+    metric: str
+    lower_is_better: bool
+    sparsity: float
+    seed: int
+    images: int
+    rho: float
+
+
 def correlate(run: xr.DataTree) -> tuple[Correlation, ...]:
     """Correlation of mean AOC with every metric, a point per network (sparsity, seed).
 
@@ -57,9 +77,58 @@ def correlate(run: xr.DataTree) -> tuple[Correlation, ...]:
     Source:
         Spearman 1904, as Pearson's correlation of (mean) ranks, and a permutation test, by
         scipy: exact up to 7 networks, above these 5040 random orders, the same on every call.
-
     """
     return correlate_items(read_items(run), read_performance(run))
+
+
+def correlate_images(run: xr.DataTree) -> tuple[ImageCorrelation, ...]:
+    """Correlation of an image's mean AOC with its metrics, a point per image, for every network.
+
+    An image's AOC is the mean over its groups that have one. Networks are not pooled, and there is
+    no p: all are explained on the same images, so their correlations are no independent samples.
+    Say their median and range.
+
+    Args:
+        run: As `open_run` gives it, or part of it.
+
+    Raises:
+        CorruptionError: An item's status says ok, and it has no curve.
+
+    Source:
+        Spearman 1904, by scipy.
+    """
+    items = read_items(run)
+    return tuple(
+        row
+        for (experiment, task), node in task_nodes(run)
+        for row in _of_images(experiment, task, items[experiment, task]["aoc"], node)
+    )
+
+
+def _of_images(
+    experiment: str, task: str, areas: xr.DataArray, node: xr.DataTree
+) -> Iterator[ImageCorrelation]:
+    arrays = node.to_dataset()
+    errors = arrays["performance"].attrs["lower_is_better"].split()
+    axes = ("metric", "sparsity", "seed", "image")
+    values = arrays["performance_image"].transpose(*axes).load()
+    means = areas.mean("group").transpose(*axes[1:]).values
+    metrics, sparsities, seeds = (values[axis].values.tolist() for axis in axes[:3])
+    for metric, sparsity, seed in np.ndindex(values.shape[:3]):
+        is_error = metrics[metric] in errors
+        own = values.values[metric, sparsity, seed]
+        pairs = np.stack([-own if is_error else own, means[sparsity, seed]], axis=1)
+        pairs = pairs[~np.isnan(pairs).any(axis=1)]
+        yield ImageCorrelation(
+            experiment,
+            task,
+            metrics[metric],
+            is_error,
+            sparsities[sparsity],
+            seeds[seed],
+            images=len(pairs),
+            rho=float(stats.spearmanr(pairs).statistic) if _has_order(pairs) else math.nan,
+        )
 
 
 def correlate_items(
@@ -105,9 +174,14 @@ def _correlation(
     )
 
 
+def _has_order(pairs: np.ndarray) -> bool:
+    """Whether the points are enough to be ranked, and no column is the same for all."""
+    return len(pairs) >= FEWEST_POINTS and not (pairs == pairs[0]).all(axis=0).any()
+
+
 def _spearman(pairs: np.ndarray) -> tuple[float, float]:
     """Rho and p of the two columns."""
-    if len(pairs) < FEWEST_NETWORKS or (pairs == pairs[0]).all(axis=0).any():
+    if not _has_order(pairs):
         return math.nan, math.nan
     ranks = stats.rankdata(pairs, axis=0)
     draws = stats.PermutationMethod(n_resamples=ORDERS, rng=np.random.default_rng(0))

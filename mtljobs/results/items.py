@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import xarray as xr
 
-from mtljobs.errors import CorruptionError
+from mtljobs.errors import CorruptionError, counted
 from mtljobs.results.areas import aoc, quantus_of
 from mtljobs.results.averages import OK
 from mtljobs.results.run import Place, task_nodes
@@ -46,8 +46,8 @@ def _of_task(node: xr.DataTree, status: xr.DataArray | None) -> xr.Dataset:
     broken = int(((status == OK) & areas["aoc"].isnull()).sum())
     if broken:
         raise CorruptionError(
-            f"{broken} items of {node.path} have status 1 (ok) but no whole curve, "
-            "or their images no superpixels: the store was changed after the merge, or a merge "
+            f"{counted(broken, 'item')} of {node.path} with status 1 (ok) but no whole curve, or "
+            "without superpixels: the store was changed after the merge, or a merge "
             "was killed. `mtljobs reduce` finishes a merge and checks it."
         )
     return areas.assign(status=status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from mtljobs.ledger.paths import RunFolder, Workspace, open_workspace
 from mtljobs.plan.frozen import Plan, read_newest
 from mtljobs.results.areas import MEASURE
 from mtljobs.results.maps import SIZE
+from mtljobs.store.backend import load_backend
 from mtljobs.store.live import LiveStore
 
 Place = tuple[str, str]
@@ -29,7 +31,7 @@ def open_run(path: str | Path, *, live: bool = False) -> xr.DataTree:
     there name the measure of its curves, and the images' rows and columns.
 
     Args:
-        path: A run's folder, its `store.zarr`, or the name of a run in the workspace
+        path: A run's folder, its `store.zarr` or `store.h5`, or the name of a run in the workspace
             (`$MTLJOBS_WORKSPACE`, else `./runs`).
         live: Show what is finished but not merged too, as of now; the run's folder is needed.
 
@@ -38,14 +40,23 @@ def open_run(path: str | Path, *, live: bool = False) -> xr.DataTree:
     """
     if live:
         run, plan = _find_plan(path)
-        stored = _open(LiveStore(run, Workspace(run.root.parent), plan.layouts))
+        backend = load_backend(plan.backend)
+        stored = _open(LiveStore(run, Workspace(run.root.parent), plan.layouts, backend))
         return _complete(stored, name=run.name)
     store = find_store(path)
     return _complete(_open(store), name=_run_name(store))
 
 
 def _open(store: Path | LiveStore) -> xr.DataTree:
-    tree: xr.DataTree = xr.open_datatree(store, engine="zarr", chunks=None)  # type: ignore[arg-type]
+    is_file = isinstance(store, Path) and store.is_file()
+    with warnings.catch_warnings():
+        # zarr 3.1 warns that other readers of Zarr do not know the filters of HDF5.
+        warnings.filterwarnings("ignore", "Numcodecs codecs are not in the Zarr")
+        tree: xr.DataTree = xr.open_datatree(
+            store,  # type: ignore[arg-type]
+            engine="h5netcdf" if is_file else "zarr",
+            chunks=None,
+        )
     return tree
 
 
@@ -84,9 +95,12 @@ def find_store(path: str | Path) -> Path:
         for store in (run.root, run.store):
             if (store / "zarr.json").is_file():
                 return store
+        for file in (run.root, run.store_file):
+            if file.is_file():
+                return file
         if run.plans.is_dir():
             raise UserError(
-                f"the run {run.name!r} has no store yet: {run.store} appears once its first "
+                f"the run {run.name!r} has no store yet: its store appears once its first "
                 f"shards are done and merged. `mtljobs status {run.name}` says how far it is, "
                 f"`mtljobs reduce {run.name}` merges what is done, and "
                 f"`open_run({str(path)!r}, live=True)` shows it as it is."
@@ -111,14 +125,15 @@ def _candidates(path: str | Path) -> list[RunFolder]:
 def _no_run(path: str | Path) -> UserError:
     workspace = open_workspace()
     return UserError(
-        f"there is no run {str(path)!r}: expected a run's folder, its store.zarr, or the name of "
+        f"there is no run {str(path)!r}: expected a run's folder, its store, or the name of "
         f"a run in the workspace {workspace.root} ($MTLJOBS_WORKSPACE), which holds "
         f"{', '.join(workspace.run_names()) or 'none'}."
     )
 
 
 def _run_name(store: Path) -> str:
-    return store.resolve().parent.name if store.name == "store.zarr" else store.stem
+    stored = RunFolder(store.resolve().parent)
+    return stored.name if store.resolve() in {stored.store, stored.store_file} else store.stem
 
 
 def _sorted(dataset: xr.Dataset) -> xr.Dataset:

@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 
 from mtljobs.contracts import STATUS
+from mtljobs.errors import counted
 from mtljobs.results.averages import OK, REACHED, Average
 from mtljobs.results.comparison import Comparison, Decline
 from mtljobs.results.correlation import Correlation
@@ -49,8 +50,9 @@ def to_markdown(tables: Tables, *, title: str) -> str:
     """Everything in `tables` but single groups and networks: sheets per experiment."""
     parts = [f"# {title}", LEGEND, TESTS_LEGEND]
     if tables.missing:
-        items = sum(tables.missing.values())
-        parts.append(f"**Partial: {items} items of {len(tables.missing)} cells are missing.**")
+        items = counted(sum(tables.missing.values()), "item")
+        cells = counted(len(tables.missing), "cell")
+        parts.append(f"**Partial, without {items} of {cells}.**")
     for experiment in experiments(tables):
         sheets = experiment_sheets(tables, experiment).values()
         parts += [f"## {experiment}", *(_to_markdown(sheet) for sheet in sheets if sheet.body)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mtljobs.errors import CorruptionError
+from mtljobs.errors import CorruptionError, counted
 from mtljobs.ledger.files import read_json
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.results.table_files import RECORDS, read_hashes, table_contents
@@ -34,8 +34,8 @@ def find_stale_tables(run: RunFolder) -> Iterator[Finding]:
             "stale tables",
             path,
             None,
-            f"expected tables of the {len(now)} records in the ledger, found that {len(others)} "
-            f"were added, changed or taken since ({', '.join(others[:3])}{more}): {anew}",
+            f"expected tables of the ledger ({counted(len(now), 'record')}), found {len(others)} "
+            f"added, changed or taken since ({', '.join(others[:3])}{more}): {anew}",
         )
 
 

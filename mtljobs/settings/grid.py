@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from mtljobs.settings.base import DECLARED
 from mtljobs.settings.data import DataChoice
-from mtljobs.settings.explain import Explain
+from mtljobs.settings.explanation import Explain
 from mtljobs.settings.models import ModelChoice, WeightsFile
 from mtljobs.settings.numerics import Numerics
 from mtljobs.settings.pruning import PruningChoice

@@ -9,10 +9,10 @@ from mtljobs.ledger.commit import sweep_run, sweep_shared
 from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.plan.frozen import read_newest
 from mtljobs.results import write_tables
-from mtljobs.settings.base import load
-from mtljobs.settings.store import Store
 from mtljobs.stages.work import Work
+from mtljobs.store.backend import load_backend
 from mtljobs.store.damage import naming_damage
+from mtljobs.store.merge import merge
 
 MERGE_WAIT_S = 600.0
 
@@ -39,10 +39,10 @@ def reduce_run(run: RunFolder, workspace: Workspace, *, allow_partial: bool) -> 
     plan = read_newest(run)
     if plan is None:
         raise InputMissing(f"nothing was submitted to the run {run.name!r}")
-    store = load(Store.implementations[plan.backend])()
-    report = store.merge(
+    report = merge(
         run,
         workspace,
+        load_backend(plan.backend),
         read_layouts=lambda: (read_newest(run) or plan).layouts,
         wait_s=MERGE_WAIT_S,
     )

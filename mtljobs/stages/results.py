@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from mtljobs.settings.base import load
-from mtljobs.settings.store import Store
 from mtljobs.stages.work import Work
+from mtljobs.store.backend import load_backend
+from mtljobs.store.schema import build_schema
+from mtljobs.store.staging import Staging
 
 
 class CellWriter:
     """Writes arrays of one cell into the attempt's private folder."""
 
     def __init__(self, work: Work) -> None:
-        store = load(Store.implementations[work.backend])()
-        self._staging = store.staging(work.output, work.layouts)
+        backend = load_backend(work.backend)
+        self._staging = Staging(work.output, build_schema(work.layouts), backend)
         self._experiment = work.shard.place["experiment"]
         self._sparsity = work.shard.place["sparsity"]
         self._seed = work.shard.place["seed"]

@@ -9,6 +9,7 @@ import numpy as np
 
 from mtljobs.errors import CorruptionError
 from mtljobs.store.inventory import Held
+from mtljobs.store.sources import FolderSource, Source
 from mtljobs.store.values import Decode
 
 
@@ -30,8 +31,9 @@ class Comparison:
 def compare(held: Held, folder: Path, decode: Decode) -> Comparison:
     """Compare a shard's stored files with others of the same names in a folder."""
     deviations = {}
+    again = FolderSource(folder)
     for name in held.record.files:
-        one, other = _read(held.place.locate(name)), _read(folder / name)
+        one, other = _read(held.place.find(name), name), _read(again, name)
         if one != other:
             deviation = _deviation(name, one, other, decode)
             if deviation is not None:
@@ -40,8 +42,8 @@ def compare(held: Held, folder: Path, decode: Decode) -> Comparison:
     return Comparison(len(held.record.files), tuple(deviations), largest)
 
 
-def _read(path: Path) -> bytes:
-    return path.read_bytes() if path.is_file() else b""
+def _read(source: Source, name: str) -> bytes:
+    return b"" if source.size(name) is None else source.read(name)
 
 
 def _deviation(name: str, one: bytes, other: bytes, decode: Decode) -> float | None:

@@ -21,7 +21,7 @@ def naming_damage(run: RunFolder) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, CorruptionError) as error:
+    except (ValueError, OSError, CorruptionError) as error:
         damage = _find_damage(run)
         if not damage:
             raise

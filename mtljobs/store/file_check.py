@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from mtljobs.ledger.files import hash_file, is_unfinished
+from mtljobs.ledger.files import is_unfinished
 from mtljobs.ledger.records import RECORD
 from mtljobs.store.findings import Checked, Finding
-from mtljobs.store.inventory import AGAIN, Held, Inventory, list_files
+from mtljobs.store.inventory import AGAIN, Held, Inventory
+from mtljobs.store.sources import FolderSource, Source
 
 AWAY = "--requeue moves it into quarantine"
 
@@ -21,9 +21,10 @@ def check_files(held: Held, *, reads: bool, checked: Checked) -> Iterator[Findin
         reads: Hash them; else their lengths alone are looked at.
     """
     for name, (sha256, size) in held.record.files.items():
-        path = held.place.locate(name)
+        source = held.place.find(name)
+        path = source.path(name)
         checked.files += 1
-        found = file_size(path)
+        found = source.size(name)
         if found is None:
             detail = f"expected {size} bytes, found nothing: {AGAIN}"
             yield Finding("missing file", path, held.shard, detail)
@@ -32,27 +33,18 @@ def check_files(held: Held, *, reads: bool, checked: Checked) -> Iterator[Findin
             yield Finding("changed file", path, held.shard, detail)
         elif reads:
             checked.bytes += size
-            actual = _hash(path)
+            actual = _hash(source, name)
             if actual != sha256:
                 detail = f"expected sha256 {sha256}, found {actual}: {AGAIN}"
                 yield Finding("changed file", path, held.shard, detail)
 
 
-def _hash(path: Path) -> str:
+def _hash(source: Source, name: str) -> str:
     """SHA-256 of a file, or why a disk does not give it: the next file may be whole."""
     try:
-        return hash_file(path)
+        return source.hash(name)
     except OSError as error:
-        return str(error.strerror)
-
-
-def file_size(path: Path) -> int | None:
-    """Bytes of a file; None where there is none."""
-    try:
-        found = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return found.st_size if stat.S_ISREG(found.st_mode) else None
+        return error.strerror or str(error)
 
 
 def find_unknown(inventory: Inventory, own_files: Collection[str]) -> Iterator[Finding]:
@@ -64,7 +56,7 @@ def find_unknown(inventory: Inventory, own_files: Collection[str]) -> Iterator[F
     run = inventory.run
     listed = {name for held in inventory.held for name in held.record.files}
     for name in sorted(inventory.stored - listed - set(own_files)):
-        yield _unknown(run.store / name, "of the store that a record or the plan lists")
+        yield _unknown(inventory.merged.path(name), "of the store that a record or the plan lists")
     for path in _listed(run.ledger):
         if path.suffix != ".json" and not is_unfinished(path):
             yield _unknown(path, "that are records")
@@ -74,7 +66,9 @@ def find_unknown(inventory: Inventory, own_files: Collection[str]) -> Iterator[F
     for held in inventory.held:
         folder = held.place.record.parent
         if folder != run.ledger:
-            for name in sorted(set(list_files(folder)) - held.record.files.keys() - {RECORD}):
+            for name in sorted(
+                set(FolderSource(folder).names()) - held.record.files.keys() - {RECORD}
+            ):
                 yield _unknown(folder / name, "that the record beside them lists")
 
 

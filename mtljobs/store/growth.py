@@ -1,19 +1,20 @@
-"""How a store comes to be and grows: metadata and coordinates follow the plan, chunks stay."""
+"""What a later plan may change in a store: sparsities and seeds at their ends, and nothing else."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from mtljobs.errors import CorruptionError, StaleSlotError
-from mtljobs.ledger.files import read_json, replace_file, to_json
-from mtljobs.ledger.paths import create_folder
+from mtljobs.errors import StaleSlotError
 from mtljobs.store.schema import GROWING, Array, Node
-from mtljobs.store.zarr_format import METADATA, chunk_name, documents, encode_labels, read_array
 
 Document = dict[str, Any]
+"""What a store says of a node or an array. `attributes` everywhere, `shape` and `dimension_names`
+of arrays; everything else, which differs between backends, must not change."""
+
+Documents = Mapping[str, Document]
+"""By the names that the backend has for them."""
 
 _GROWN = ("sparsities", "seeds")
 """Settings of an experiment that a later plan may lengthen."""
@@ -22,69 +23,37 @@ _FIXED = ("schema_version", "inputs", "maps", "tasks")
 """Attributes of nodes that mean something for what is already there."""
 
 
-def grow(store: Path, schema: Mapping[str, Node], *, aside: Path) -> None:
-    """Bring a store's metadata and coordinates to the newest plan; never touches a result.
-
-    Killed halfway, it leaves a store that readers see as it was: the root's document, which they
-    read first, is replaced last, and a longer coordinate begins like the shorter one.
-
-    Args:
-        store: Folder of the store; made where it is missing.
-        schema: Of the newest plan.
-        aside: Private folder on the same file system for unfinished files.
-
-    Raises:
-        StaleSlotError: The plan would change anything but lengthen sparsity and seed; nothing
-            was changed.
-        CorruptionError: A coordinate cannot be read.
-    """
-    new = documents(schema)
-    coordinates = {
+def coordinates(schema: Mapping[str, Node]) -> dict[str, Array]:
+    """Every coordinate by its path."""
+    return {
         f"{node.path}/{array.name}": array
         for node in schema.values()
         for array in node.arrays.values()
         if array.labels is not None
     }
-    labels = {path: _read_labels(store / path) for path in coordinates}
-    _check_documents(store, new)
-    for path, array in coordinates.items():
-        _check_labels(path, labels[path], array)
-    for path, array in coordinates.items():
-        if labels[path] != list(array.labels or ()):
-            for name, chunk in encode_labels(array).items():
-                _update(store / path / name, chunk, aside=aside)
-    for key, document in new.items():
-        _update(store / key, to_json(document), aside=aside)
 
 
-def _update(path: Path, content: bytes, *, aside: Path) -> None:
-    if not path.exists() or path.read_bytes() != content:
-        create_folder(path.parent)
-        replace_file(path, content, aside=aside)
+def check_growth(
+    old: Documents, new: Documents, *, labels: Mapping[str, list[Any]], schema: Mapping[str, Node]
+) -> None:
+    """Return where a store may grow to a plan.
 
+    Args:
+        old: What the store says now.
+        new: What it would say.
+        labels: Of the coordinates that the store has, by path.
+        schema: Of the plan.
 
-def _read_labels(folder: Path) -> list[Any]:
-    """The labels of a coordinate as the store has them; none where there are none yet."""
-    if not (folder / METADATA).exists() or not (folder / chunk_name((0,))).exists():
-        return []
-    try:
-        return list(read_array(folder).tolist())
-    except ValueError as error:
-        raise CorruptionError(
-            f"The coordinate in {folder} cannot be read ({error}). It follows from the plan: "
-            "remove its files that begin with 'c.' and merge again, which writes them anew."
-        ) from error
-
-
-def _check_documents(store: Path, new: Mapping[str, Document]) -> None:
-    old = {key: read_json(store / key) for key in new if (store / key).exists()}
-    if METADATA in old:
-        listed = old[METADATA]["consolidated_metadata"]["metadata"]
-        lost = sorted(path for path in listed if f"{path}/{METADATA}" not in new)
-        if lost:
-            raise _refusal(f"the store holds {', '.join(lost)}, which the plan does not know")
+    Raises:
+        StaleSlotError: The plan would change anything but lengthen sparsity and seed.
+    """
+    lost = sorted(key.removesuffix("/zarr.json") for key in old if key not in new)
+    if lost:
+        raise _refusal(f"the store holds {', '.join(lost)}, which the plan does not know")
     for key, document in old.items():
         _check_document(key, document, new[key])
+    for path, array in coordinates(schema).items():
+        _check_labels(path, labels.get(path, []), array)
 
 
 def _check_document(key: str, old: Document, new: Document) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +11,9 @@ from mtljobs.contracts import ExperimentLayout
 from mtljobs.errors import CorruptionError
 from mtljobs.ledger.commit import commit
 from mtljobs.ledger.files import read_json
-from mtljobs.ledger.paths import RunFolder, create_folder
-from mtljobs.ledger.records import RECORD, check_file, make_record, read_record
-from mtljobs.store.schema import Node
+from mtljobs.ledger.paths import RunFolder
+from mtljobs.ledger.records import RECORD, make_record, read_record
+from mtljobs.store.sources import FolderSource, check_file
 from mtljobs.store.staging import Staging
 
 
@@ -28,8 +28,7 @@ def commit_inputs(
     *,
     experiment: str,
     layout: ExperimentLayout,
-    schema: Mapping[str, Node],
-    aside: Path,
+    staging: Staging,
 ) -> None:
     """Commit to the run what an experiment shows of its inputs, like any other shard's results.
 
@@ -42,8 +41,7 @@ def commit_inputs(
             row, column, rgb).
         experiment: Name of the experiment.
         layout: Which images it shows.
-        schema: Of the store.
-        aside: Private folder on the same file system.
+        staging: On the same file system; nobody else's.
 
     Raises:
         CorruptionError: The superpixels are not those of their record.
@@ -57,13 +55,11 @@ def commit_inputs(
     except FileNotFoundError:
         return
     for file, (sha256, size) in record.files.items():
-        check_file(source / file, sha256=sha256, size=size)
-    folder = create_folder(aside / name)
-    staging = Staging(folder, schema)
+        check_file(FolderSource(source), file, sha256=sha256, size=size)
     for array, values in read_inputs(source, layout):
         staging.write(f"{experiment}/inputs", array, values, sparsity=0, seed=0)
-    copy = make_record(folder, shard=name, identity=layout.inputs, versions=record.versions)
-    commit(folder, run.committed / name, copy, merged=merged)
+    copy = make_record(staging.folder, shard=name, identity=layout.inputs, versions=record.versions)
+    commit(staging.folder, run.committed / name, copy, merged=merged)
 
 
 def read_inputs(source: Path, layout: ExperimentLayout) -> Iterator[tuple[str, np.ndarray]]:

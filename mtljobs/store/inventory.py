@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,10 @@ from mtljobs.errors import CorruptionError
 from mtljobs.ledger.paths import RunFolder, Workspace, result_folder
 from mtljobs.ledger.records import RECORD, read_record
 from mtljobs.plan.frozen import Plan
+from mtljobs.store.backend import Backend
 from mtljobs.store.findings import Finding
 from mtljobs.store.inputs import inputs_name
+from mtljobs.store.sources import FolderSource, Source
 
 AGAIN = "--requeue makes room for it to be computed again"
 """What to do about a shard whose results are damaged."""
@@ -25,31 +26,35 @@ class Place:
 
     Attributes:
         record: File of the record.
-        folders: Where a file of the record may lie, the first that has it: a merge that was
+        sources: Where a file of the record may lie, the first that has it: a merge that was
             killed has moved some of a commit's files.
     """
 
     record: Path
-    folders: tuple[Path, ...]
+    sources: tuple[Source, ...]
 
-    def locate(self, name: str) -> Path:
-        """The file that a record calls by a name; it need not exist."""
-        *others, last = self.folders
-        return next((folder / name for folder in others if (folder / name).exists()), last / name)
+    def find(self, name: str) -> Source:
+        """Where the file lies that a record calls by a name; the last where none has it."""
+        *others, last = self.sources
+        return next((source for source in others if source.size(name) is not None), last)
+
+    def path(self, node: str) -> Path:
+        """What to call a node of the store, once the files are there."""
+        return self.sources[-1].path(node)
 
 
 @dataclass(frozen=True)
 class Held:
-    """A shard with a record."""
+    """A shard with a record.
+
+    Attributes:
+        is_shared: Its files lie in a folder of their own for good, in no store.
+    """
 
     shard: str
     record: Record
     place: Place
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether its files lie in a folder of their own for good."""
-        return self.place.folders == (self.place.record.parent,)
+    is_shared: bool
 
 
 @dataclass(frozen=True)
@@ -58,26 +63,32 @@ class Inventory:
 
     Attributes:
         held: Shards with a record.
-        stored: Names of all files in the store.
+        merged: The store.
+        stored: Names of all files in it.
         not_done: Names of planned shards that have none.
         findings: What is wrong with records.
     """
 
     run: RunFolder
     held: tuple[Held, ...]
+    merged: Source
     stored: frozenset[str]
     not_done: tuple[str, ...]
     findings: tuple[Finding, ...]
 
 
-def take_inventory(run: RunFolder, workspace: Workspace, plan: Plan) -> Inventory:
+def take_inventory(run: RunFolder, workspace: Workspace, plan: Plan, backend: Backend) -> Inventory:
     """Read every record of a run, and of what it shares with others.
 
     A merge may be running: it moves chunks first, then their record from the commits to the ledger,
     so the store is listed before the commits, and these before the ledger.
     """
-    stored = frozenset(list_files(run.store))
-    places = _find_places(run, workspace, plan)
+    merged = backend.merged(backend.path(run))
+    try:
+        stored = frozenset(merged.names())
+    except CorruptionError:  # as the check of the store's own files says
+        merged, stored = FolderSource(backend.path(run)), frozenset()
+    places = _find_places(run, workspace, plan, merged)
     identities = {shard.name: shard.identity for shard in plan.shards} | {
         inputs_name(name, layout): layout.inputs for name, layout in plan.layouts.items()
     }
@@ -86,33 +97,29 @@ def take_inventory(run: RunFolder, workspace: Workspace, plan: Plan) -> Inventor
     return Inventory(
         run=run,
         held=tuple(found for found in read if isinstance(found, Held)),
+        merged=merged,
         stored=stored,
         not_done=tuple(shard.name for shard in plan.shards[:-1] if shard.name not in places),
         findings=(*(found for found in read if isinstance(found, Finding)), *lost),
     )
 
 
-def list_files(folder: Path) -> Iterator[str]:
-    """Every file below a folder by its path there; none where there is no folder."""
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            yield Path(parent, name).relative_to(folder).as_posix()
-
-
-def _find_places(run: RunFolder, workspace: Workspace, plan: Plan) -> dict[str, tuple[Place, ...]]:
+def _find_places(
+    run: RunFolder, workspace: Workspace, plan: Plan, store: Source
+) -> dict[str, tuple[Place, ...]]:
     """Where the record of each shard may stand that has left a trace, in the order to look."""
     places: dict[str, tuple[Place, ...]] = {
-        shard.name: (Place(folder / RECORD, (folder,)),)
+        shard.name: (Place(folder / RECORD, (FolderSource(folder),)),)
         for shard in plan.shards[:-1]
         if shard.shared and (folder := result_folder(workspace, run, shard)).is_dir()
     }
     names = {path.name for path in _listed(run.committed) if path.is_dir()}
     names |= {path.stem for path in _listed(run.ledger) if path.suffix == ".json"}
     for name in names:
-        merged = Place(run.ledger / f"{name}.json", (run.store,))
+        merged = Place(run.ledger / f"{name}.json", (store,))
         folder = run.committed / name
         # Twice, as a merge may move the record from the second place to the first meanwhile.
-        places[name] = (merged, Place(folder / RECORD, (folder, run.store))) * 2
+        places[name] = (merged, Place(folder / RECORD, (FolderSource(folder), store))) * 2
     return dict(sorted(places.items()))
 
 
@@ -128,7 +135,8 @@ def _read(shard: str, places: Sequence[Place], identities: Mapping[str, str]) ->
             continue
         except CorruptionError as error:
             return Finding("broken record", place.record, shard, str(error))
-        return _identified(Held(shard, record, place), identities)
+        is_shared = len(place.sources) == 1 and place.record.name == RECORD
+        return _identified(Held(shard, record, place, is_shared), identities)
     return Finding(
         "missing record",
         places[-1].record,

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from zarr.abc.store import Store
-from zarr.storage import LocalStore
+from zarr.abc.store import OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 
 from mtljobs.contracts import ExperimentLayout
 from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.ledger.records import RECORD, read_record
+from mtljobs.store.backend import Backend, Schema
 from mtljobs.store.inputs import read_inputs
 from mtljobs.store.schema import Node, build_schema
+from mtljobs.store.sources import WHOLE, FolderSource, Source
 from mtljobs.store.zarr_files import own_contents
-from mtljobs.store.zarr_format import encode
 
 if TYPE_CHECKING:
     from zarr.abc.store import ByteRequest
@@ -30,6 +32,7 @@ class LiveStore(Store):
 
     Args:
         layouts: Of the run's newest plan.
+        backend: Of the same.
     """
 
     supports_writes = False
@@ -37,12 +40,18 @@ class LiveStore(Store):
     supports_listing = False
 
     def __init__(
-        self, run: RunFolder, workspace: Workspace, layouts: Mapping[str, ExperimentLayout]
+        self,
+        run: RunFolder,
+        workspace: Workspace,
+        layouts: Mapping[str, ExperimentLayout],
+        backend: Backend,
     ) -> None:
         super().__init__(read_only=True)
         schema = build_schema(layouts)
-        self._made = own_contents(schema) | dict(_read_inputs(workspace, layouts, schema))
-        self._merged = LocalStore(run.store, read_only=True)
+        inputs = _read_inputs(workspace, layouts, schema, backend)
+        formed = {path: _form(node, backend) for path, node in schema.items()}
+        self._made = own_contents(formed, backend.codecs) | dict(inputs)
+        self._merged = backend.merged(backend.path(run))
         self._commits = dict(_find_commits(run))
 
     def __eq__(self, other: object) -> bool:
@@ -54,14 +63,18 @@ class LiveStore(Store):
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
         """The bytes of a key, or a part of them; None where there are none."""
+        part = _part(byte_range)
         if key in self._made:
-            return prototype.buffer.from_bytes(self._made[key])
-        for store in (self._commits.get(key), self._merged):
-            # A commit's folder is gone after its merge, and there may be no store before the first.
-            with suppress(FileNotFoundError):
-                found = store and await store.get(key, prototype, byte_range)
-                if found:
-                    return found
+            return prototype.buffer.from_bytes(self._made[key][part])
+        found = await asyncio.to_thread(self._read, key, part)
+        return None if found is None else prototype.buffer.from_bytes(found)
+
+    def _read(self, key: str, part: slice) -> bytes | None:
+        # A merge may move the file meanwhile, from the first of these to the second.
+        for source in (self._commits.get(key), self._merged):
+            if source is not None and source.size(key) is not None:
+                with suppress(FileNotFoundError):
+                    return source.read(key, part)
         return None
 
     async def get_partial_values(
@@ -72,9 +85,8 @@ class LiveStore(Store):
 
     async def exists(self, key: str) -> bool:
         """Whether there are bytes of a key."""
-        with suppress(FileNotFoundError):
-            return key in self._made or key in self._commits or await self._merged.exists(key)
-        return False
+        known = key in self._made or key in self._commits
+        return known or self._merged.size(key) is not None
 
     async def set(self, key: str, value: Buffer) -> None:
         """Refuses."""
@@ -103,19 +115,44 @@ class LiveStore(Store):
             yield name
 
 
-def _find_commits(run: RunFolder) -> Iterator[tuple[str, LocalStore]]:
+def _part(byte_range: ByteRequest | None) -> slice:
+    match byte_range:
+        case RangeByteRequest(start, end):
+            return slice(start, end)
+        case OffsetByteRequest(offset):
+            return slice(offset, None)
+        case SuffixByteRequest(suffix):
+            return slice(-suffix, None)
+    return WHOLE
+
+
+def _form(node: Node, backend: Backend) -> Node:
+    """A node whose results have the chunks of a backend."""
+    return dataclasses.replace(
+        node,
+        arrays={
+            name: array if array.labels is not None else backend.form(array)
+            for name, array in node.arrays.items()
+        },
+    )
+
+
+def _find_commits(run: RunFolder) -> Iterator[tuple[str, Source]]:
     """Every chunk that is committed and was not merged, with where it lies."""
     for path in run.committed.glob(f"*/{RECORD}"):
         try:
             record = read_record(path)
         except FileNotFoundError:  # merged since the folder was listed
             continue
-        folder = LocalStore(path.parent, read_only=True)
+        folder = FolderSource(path.parent)
         yield from ((name, folder) for name in record.files)
 
 
 def _read_inputs(
-    workspace: Workspace, layouts: Mapping[str, ExperimentLayout], schema: Mapping[str, Node]
+    workspace: Workspace,
+    layouts: Mapping[str, ExperimentLayout],
+    schema: Schema,
+    backend: Backend,
 ) -> Iterator[tuple[str, bytes]]:
     """Chunks of finished superpixels by key, which a merge copies into the store."""
     for experiment, layout in layouts.items():
@@ -124,5 +161,5 @@ def _read_inputs(
         for name, values in read_inputs(source, layout) if (source / RECORD).is_file() else ():
             array = node.arrays[name]
             region = tuple(slice(0, length) for length in array.shape)
-            for chunk, content in encode(array, region, values).items():
+            for chunk, content in backend.encode(array, region, values).items():
                 yield f"{node.path}/{name}/{chunk}", content

@@ -3,20 +3,21 @@
 Every step is a rename or a file written aside, in an order in which the work that is left can be
 read off what is there:
 
-    1. metadata and coordinates grow to the newest plan; the root's document last
-    2. per committed shard: check all files, move its chunks (`status` last), move its record
-       to the ledger, remove what is left of its folder
+    1. every committed shard is checked: all of its files
+    2. the store grows to the newest plan and takes their chunks in, as its backend does
+    3. their records move to the ledger, what is left of their folders is removed
 
-A chunk is moved, never rewritten, and a shard with a record in the ledger is only cleaned up.
+A chunk is moved or copied, never encoded anew, and a shard with a record in the ledger is only
+cleaned up.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from mtljobs.contracts import ExperimentLayout, Record
 from mtljobs.errors import CorruptionError, InputMissing, StaleSlotError
@@ -24,11 +25,12 @@ from mtljobs.ledger import claims
 from mtljobs.ledger.commit import withdraw
 from mtljobs.ledger.files import remove_tree, sync_folder
 from mtljobs.ledger.paths import RunFolder, Workspace, create_folder
-from mtljobs.ledger.records import RECORD, check_file, read_record
-from mtljobs.store.growth import grow
+from mtljobs.ledger.records import RECORD, read_record
+from mtljobs.store.backend import Backend, Commit, Schema, find_chunk
 from mtljobs.store.inputs import commit_inputs
-from mtljobs.store.schema import Node, build_schema
-from mtljobs.store.zarr_format import is_chunk
+from mtljobs.store.schema import build_schema
+from mtljobs.store.sources import FolderSource, Source, check_file
+from mtljobs.store.staging import Staging
 
 _POLL_S = 0.1
 
@@ -49,9 +51,31 @@ class MergeReport:
     quarantined: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Writer:
+    """The one process that may change a run's store and ledger.
+
+    Attributes:
+        aside: Its private folder for unfinished files, removed at the end.
+    """
+
+    claim: claims.Claim
+    aside: Path
+
+    def renew(self) -> None:
+        """Say, each minute, that it is alive.
+
+        Raises:
+            InputMissing: It was silent for so long that another one has taken over.
+        """
+        if not self.claim.renew():
+            raise InputMissing("This merge was silent for so long that another took over from it.")
+
+
 def merge(
     run: RunFolder,
     workspace: Workspace,
+    backend: Backend,
     *,
     read_layouts: Callable[[], Mapping[str, ExperimentLayout]],
     wait_s: float,
@@ -61,37 +85,38 @@ def merge(
     Args:
         run: Whose commits.
         workspace: Where superpixels lie, which the store copies.
+        backend: Of the run's plans.
         read_layouts: The layouts of the run's newest plan; called once no other merge is running.
         wait_s: How long to wait for another merge.
 
     Raises:
         InputMissing: Another merge is still running after `wait_s`, or took over from this one.
         StaleSlotError: The plan or a commit contradicts what the store holds.
+        CorruptionError: The store's own files are damaged.
     """
-    with sole_writer(run, wait_s=wait_s) as claim:
-        aside = claim.folder / str(claim.number)
-        try:
-            _clear(claim.folder)
-            create_folder(aside)
-            layouts = read_layouts()
-            schema = build_schema(layouts)
-            grow(run.store, schema, aside=aside)
-            wrong = _commit_inputs(run, workspace, layouts, schema=schema, aside=aside)
-            report = _merge_commits(run, schema, claim=claim)
-        finally:
-            remove_tree(aside)
-    return MergeReport(report.merged, report.kept, {**wrong, **report.quarantined})
+    with sole_writer(run, wait_s=wait_s) as writer:
+        layouts = read_layouts()
+        schema = build_schema(layouts)
+        store = backend.path(run)
+        backend.check_growth(store, schema)
+        wrong = _commit_inputs(
+            run, workspace, layouts, staging=Staging(writer.aside / "inputs", schema, backend)
+        )
+        found = _look_through(run, backend, schema, writer=writer)
+        backend.update(store, schema, found.commits, aside=writer.aside, renew=writer.renew)
+        _close(run, found.commits)
+    if found.refusal is not None:
+        raise found.refusal
+    merged = tuple(commit.folder.name for commit in found.commits)
+    return MergeReport(merged, tuple(found.kept), wrong | found.wrong)
 
 
 @contextmanager
-def sole_writer(run: RunFolder, *, wait_s: float) -> Iterator[claims.Claim]:
+def sole_writer(run: RunFolder, *, wait_s: float) -> Iterator[Writer]:
     """While inside, nobody else changes the store or the ledger.
 
     Args:
         wait_s: How long to wait for somebody else to end.
-
-    Yields:
-        The claim, to be renewed each minute.
 
     Raises:
         InputMissing: Another merge is still running after `wait_s`.
@@ -104,26 +129,14 @@ def sole_writer(run: RunFolder, *, wait_s: float) -> Iterator[claims.Claim]:
                 "again when it is done; one that was killed counts as such after five minutes."
             )
         time.sleep(_POLL_S)
+    aside = claim.folder / str(claim.number)
     try:
-        yield claim
+        for left_by_the_dead in filter(Path.is_dir, claim.folder.iterdir()):
+            remove_tree(left_by_the_dead)  # their claims are files and stay
+        yield Writer(claim, create_folder(aside))
     finally:
+        remove_tree(aside)
         claim.release()
-
-
-def renew(claim: claims.Claim) -> None:
-    """Say that the sole writer is alive.
-
-    Raises:
-        InputMissing: It was silent for so long that another one has taken over.
-    """
-    if not claim.renew():
-        raise InputMissing("This merge was silent for so long that another took over from it.")
-
-
-def _clear(merging: Path) -> None:
-    """Remove the unfinished files of dead merges; their claims are files and stay."""
-    for folder in merging.iterdir():
-        remove_tree(folder)
 
 
 def _commit_inputs(
@@ -131,99 +144,116 @@ def _commit_inputs(
     workspace: Workspace,
     layouts: Mapping[str, ExperimentLayout],
     *,
-    schema: Mapping[str, Node],
-    aside: Path,
+    staging: Staging,
 ) -> dict[str, str]:
     """Commit the inputs of all experiments; what is wrong with those that were withdrawn."""
     wrong = {}
     for experiment, layout in layouts.items():
         source = workspace.inputs / layout.inputs
         try:
-            commit_inputs(
-                run, source, experiment=experiment, layout=layout, schema=schema, aside=aside
-            )
+            commit_inputs(run, source, experiment=experiment, layout=layout, staging=staging)
         except CorruptionError as error:
             withdraw(source, run.quarantine)
             wrong[f"segment-{layout.inputs[:12]}"] = str(error)
     return wrong
 
 
-def _merge_commits(
-    run: RunFolder, schema: Mapping[str, Node], *, claim: claims.Claim
-) -> MergeReport:
-    create_folder(run.ledger)
-    merged, kept, wrong = [], [], {}
+@dataclass
+class _Found:
+    """What lies in `committed/`.
+
+    Attributes:
+        commits: To be taken in.
+        kept: Shards that the ledger has.
+        wrong: Shards that went to quarantine -> why.
+        refusal: Why the commits after the last of `commits` stay where they are.
+    """
+
+    commits: list[Commit] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    wrong: dict[str, str] = field(default_factory=dict)
+    refusal: StaleSlotError | None = None
+
+
+def _look_through(run: RunFolder, backend: Backend, schema: Schema, *, writer: Writer) -> _Found:
+    found = _Found()
+    merged = backend.merged(backend.path(run))
+    coming: dict[str, str] = {}
     for folder in sorted(run.committed.iterdir()) if run.committed.is_dir() else []:
-        renew(claim)
-        entry = run.ledger / f"{folder.name}.json"
-        if entry.exists():
+        writer.renew()
+        if (run.ledger / f"{folder.name}.json").exists():
             remove_tree(folder)
-            kept.append(folder.name)
+            found.kept.append(folder.name)
             continue
         try:
-            _merge_shard(run, schema, folder=folder, entry=entry)
+            record = _check_commit(folder, merged, backend=backend, schema=schema)
+            _refuse_foreign(run, folder, record, merged=merged, coming=coming)
         except CorruptionError as error:
-            wrong[folder.name] = f"{error}; now {withdraw(folder, run.quarantine)}"
+            found.wrong[folder.name] = f"{error}; now {withdraw(folder, run.quarantine)}"
+        except StaleSlotError as error:
+            found.refusal = error
+            break
         else:
-            merged.append(folder.name)
-    return MergeReport(tuple(merged), tuple(kept), wrong)
+            found.commits.append(Commit(folder, record))
+            coming |= dict.fromkeys(record.files, record.shard)
+    return found
 
 
-def _merge_shard(run: RunFolder, schema: Mapping[str, Node], *, folder: Path, entry: Path) -> None:
-    record = _read_commit(folder)
-    for name, (sha256, size) in record.files.items():
-        _check_name(name, schema)
-        # A merge that was killed here has moved some of the files already.
-        place = folder / name if (folder / name).exists() else run.store / name
-        check_file(place, sha256=sha256, size=size)
-    _refuse_foreign(run, folder, record)
-    # Readers trust what `status` says, so it says so last.
-    statuses = {name for name in record.files if PurePosixPath(name).parent.name == "status"}
-    _move(record.files.keys() - statuses, folder, run.store)
-    _move(statuses, folder, run.store)
-    (folder / RECORD).rename(entry)
-    sync_folder(run.ledger)
-    remove_tree(folder)
-
-
-def _read_commit(folder: Path) -> Record:
+def _check_commit(folder: Path, merged: Source, *, backend: Backend, schema: Schema) -> Record:
+    """The record of a commit, all of whose files are there and as it says."""
     try:
-        return read_record(folder / RECORD)
+        record = read_record(folder / RECORD)
     except FileNotFoundError:
         raise CorruptionError(f"{folder} has no {RECORD}, so nothing says what it holds") from None
+    own = FolderSource(folder)
+    for name, (sha256, size) in record.files.items():
+        if find_chunk(backend, schema, name) is None:
+            raise CorruptionError(
+                f"{name} is no chunk of a store with the layouts of the newest plan"
+            )
+        # A merge that was killed has moved some of the files already.
+        source = merged if own.size(name) is None else own
+        check_file(source, name, sha256=sha256, size=size)
+    return record
 
 
-def _check_name(name: str, schema: Mapping[str, Node]) -> None:
-    path = PurePosixPath(name)
-    node = schema.get(str(path.parent.parent))
-    array = node.arrays.get(path.parent.name) if node else None
-    if array is None or not is_chunk(array, path.name):
-        raise CorruptionError(f"{name} is no chunk of a store with the layouts of the newest plan")
-
-
-def _refuse_foreign(run: RunFolder, folder: Path, record: Record) -> None:
+def _refuse_foreign(
+    run: RunFolder, folder: Path, record: Record, *, merged: Source, coming: Mapping[str, str]
+) -> None:
     """Return where no other shard owns a chunk that this one would replace.
 
     A chunk without an owner is what a withdrawn commit left in the store.
+
+    Args:
+        coming: Chunks that this merge takes in before this shard's -> their shard.
     """
-    taken = {name for name in record.files if (folder / name).exists()}
-    taken = {name for name in taken if (run.store / name).exists()}
+    for name in sorted(record.files.keys() & coming.keys()):
+        raise _foreign(record.shard, folder, name, owner=coming[name])
+    own = FolderSource(folder)
+    taken = {name for name in record.files if own.size(name) is not None}
+    taken = {name for name in taken if merged.size(name) is not None}
     if not taken:
         return
     committed = (other for other in run.committed.glob(f"*/{RECORD}") if other.parent != folder)
     for place in [*sorted(run.ledger.glob("*.json")), *sorted(committed)]:
         owner = read_record(place)
         for name in sorted(taken & owner.files.keys()):
-            raise StaleSlotError(
-                f"{record.shard} would replace the chunk {name}, which belongs to {owner.shard}. "
-                "Results of other settings are never replaced: submit the new plan with --run NEW, "
-                f"and remove {folder}."
-            )
+            raise _foreign(record.shard, folder, name, owner=owner.shard)
 
 
-def _move(names: Iterable[str], folder: Path, store: Path) -> None:
-    for name in sorted(names):
-        if (folder / name).exists():
-            (folder / name).replace(store / name)
-    for array in {(store / name).parent for name in names}:
-        sync_folder(array)
+def _foreign(shard: str, folder: Path, name: str, *, owner: str) -> StaleSlotError:
+    return StaleSlotError(
+        f"{shard} would replace the chunk {name}, which belongs to {owner}. Results of other "
+        "settings are never replaced: submit the new plan with --run NEW, "
+        f"and remove {folder}."
+    )
+
+
+def _close(run: RunFolder, commits: Sequence[Commit]) -> None:
+    """Say in the ledger that commits are in the store, and remove what is left of them."""
+    create_folder(run.ledger)
+    for commit in commits:
+        (commit.folder / RECORD).rename(run.ledger / f"{commit.folder.name}.json")
+    sync_folder(run.ledger)
+    for commit in commits:
+        remove_tree(commit.folder)

@@ -9,24 +9,26 @@ then. Nothing is deleted; all of it lies in the run's quarantine.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from mtljobs.errors import CorruptionError
-from mtljobs.ledger.claims import Claim
 from mtljobs.ledger.commit import new_staging, withdraw
 from mtljobs.ledger.files import sync_folder
 from mtljobs.ledger.paths import RunFolder, Workspace, create_folder, result_folder
 from mtljobs.ledger.records import RECORD, read_record
 from mtljobs.plan.frozen import Plan
+from mtljobs.store.backend import load_backend
+from mtljobs.store.chunks import ChunkName
 from mtljobs.store.findings import Finding, Kind
-from mtljobs.store.merge import renew
+from mtljobs.store.merge import Writer
+from mtljobs.store.schema import build_schema
 
 LOOSE: frozenset[Kind] = frozenset({"unknown file", "wrong metadata"})
-"""Kinds of findings about a file of its own; a store's metadata is written anew by a merge."""
+"""Kinds of findings about a file that is no shard's; a store's own are written anew by a merge."""
 
 
 def requeue(
-    run: RunFolder, workspace: Workspace, plan: Plan, findings: Iterable[Finding], *, claim: Claim
+    run: RunFolder, workspace: Workspace, plan: Plan, findings: Iterable[Finding], *, writer: Writer
 ) -> dict[str, Path]:
     """Move what is damaged into quarantine.
 
@@ -34,8 +36,8 @@ def requeue(
     computed from the bytes that its identity stands for, as every stage checks what it loads.
 
     Args:
-        findings: Of a check that was made while `claim` was held.
-        claim: Of the store's sole writer.
+        findings: Of a check that was made by `writer`.
+        writer: Of the store.
 
     Returns:
         Shard, or file that is no shard's -> where it lies now.
@@ -48,47 +50,44 @@ def requeue(
         shard.name: result_folder(workspace, run, shard) for shard in plan.shards if shard.shared
     }
     moved: dict[str, Path] = {}
+    out_of_store: dict[str, Path] = {}
     for shard in sorted({finding.shard for finding in damage if finding.shard is not None}):
-        renew(claim)
+        writer.renew()
         for folder in (shared.get(shard, run.committed / shard), run.ledger / f"{shard}.json"):
             if folder.is_dir():
                 moved[shard] = withdraw(folder, run.quarantine)
             elif folder.exists():
-                moved[shard] = _withdraw_merged(run, shard, folder)
-    loose = [finding.path for finding in damage if finding.kind in LOOSE and finding.path.exists()]
-    return moved | _withdraw_files(run, workspace, loose, claim=claim)
+                moved[shard] = new_staging(run.quarantine, shard)
+                names = _withdraw_record(run, folder, moved[shard])
+                out_of_store |= dict.fromkeys(names, moved[shard])
+    loose = sorted({finding.path for finding in damage if finding.kind in LOOSE})
+    target = new_staging(run.quarantine, "files") if loose else run.quarantine
+    backend = load_backend(plan.backend)
+    store = backend.path(run)
+    for path in loose:
+        moved[str(path)] = target / path.relative_to(workspace.root)
+        if path.is_relative_to(store):
+            name = path.relative_to(store).as_posix()
+            out_of_store[name] = target / store.relative_to(workspace.root)
+        elif path.exists():
+            writer.renew()
+            create_folder(moved[str(path)].parent)
+            path.rename(moved[str(path)])
+    backend.withdraw(
+        store, build_schema(plan.layouts), out_of_store, aside=writer.aside, renew=writer.renew
+    )
+    return moved
 
 
-def _withdraw_merged(run: RunFolder, shard: str, record: Path) -> Path:
+def _withdraw_record(run: RunFolder, record: Path, target: Path) -> list[str]:
+    """Move a record of merged results away; the files that it lists, `status` first.
+
+    That is the opposite of the merge's order: an item that says that it is done is whole.
+    """
     try:
-        names = sorted(read_record(record).files, key=_moves_late)
+        names = sorted(read_record(record).files, key=lambda name: not ChunkName.of(name).says_done)
     except CorruptionError:
         names = []  # whose its chunks are nobody knows: they are unknown files
-    target = new_staging(run.quarantine, shard)
     record.rename(target / RECORD)
     sync_folder(run.ledger)
-    for name in names:
-        if (run.store / name).exists():
-            create_folder((target / name).parent)
-            (run.store / name).rename(target / name)
-    return target
-
-
-def _moves_late(name: str) -> bool:
-    """The opposite order of the merge's: an item that says that it is done is whole."""
-    return PurePosixPath(name).parent.name != "status"
-
-
-def _withdraw_files(
-    run: RunFolder, workspace: Workspace, paths: Iterable[Path], *, claim: Claim
-) -> dict[str, Path]:
-    moved = {}
-    target = None
-    for path in paths:
-        renew(claim)
-        target = target or new_staging(run.quarantine, "files")
-        place = target / path.relative_to(workspace.root)
-        create_folder(place.parent)
-        path.rename(place)
-        moved[str(path)] = place
-    return moved
+    return names

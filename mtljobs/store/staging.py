@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mtljobs.store.schema import Array, Node
+from mtljobs.store.backend import Backend, Schema
+from mtljobs.store.schema import Array
 from mtljobs.store.variables import CELL
-from mtljobs.store.zarr_format import encode
 
 
 class Staging:
@@ -18,9 +18,10 @@ class Staging:
     The store's metadata follows from the plan, so a shard carries none.
     """
 
-    def __init__(self, folder: Path, schema: Mapping[str, Node]) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, schema: Schema, backend: Backend) -> None:
+        self.folder = folder
         self._schema = schema
+        self._backend = backend
 
     def write(
         self,
@@ -60,9 +61,9 @@ class Staging:
         except (IndexError, ValueError) as error:
             error.add_note(f"while writing {node}/{array}, sparsity {sparsity}, seed {seed}")
             raise
-        folder = self._folder / node / array
+        folder = self.folder / node / array
         folder.mkdir(parents=True, exist_ok=True)
-        for name, chunk in encode(spec, region, fitting).items():
+        for name, chunk in self._backend.encode(spec, region, fitting).items():
             (folder / name).write_bytes(chunk)
 
     def _find(self, node: str, array: str) -> Array:

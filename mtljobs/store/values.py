@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import PurePosixPath
 
 import numpy as np
 
 from mtljobs.contracts import STATUS, ExperimentLayout
 from mtljobs.errors import CorruptionError
 from mtljobs.store.backend import Part
-from mtljobs.store.file_check import file_size
+from mtljobs.store.chunks import ChunkName
 from mtljobs.store.findings import Checked, Finding
 from mtljobs.store.inventory import AGAIN, Held
 from mtljobs.store.items import count_missing, item_faults, superpixel_faults
 from mtljobs.store.variables import CELL
 
 Decode = Callable[[str, bytes], Part]
-"""A backend's `decode`, under the schema of the newest plan."""
+"""`read_part` with a backend, under the schema of the newest plan."""
 
 
 def read_parts(held: Held, decode: Decode, *, only: str = "") -> Iterator[Part | Finding]:
@@ -27,16 +26,16 @@ def read_parts(held: Held, decode: Decode, *, only: str = "") -> Iterator[Part |
         only: Files of this array; empty: all.
     """
     for name in held.record.files:
-        if only and PurePosixPath(name).parent.name != only:
+        if only and ChunkName.of(name).array != only:
             continue
-        path = held.place.locate(name)
-        if file_size(path) is None:
+        source = held.place.find(name)
+        if source.size(name) is None:
             continue
         try:
-            yield decode(name, path.read_bytes())
-        except CorruptionError as error:
+            yield decode(name, source.read(name))
+        except (CorruptionError, OSError) as error:
             detail = f"expected a chunk with a checksum, found that {error}: {AGAIN}"
-            yield Finding("unreadable chunk", path, held.shard, detail)
+            yield Finding("unreadable chunk", source.path(name), held.shard, detail)
 
 
 def check_values(
@@ -57,7 +56,7 @@ def check_values(
             blocks.setdefault((found.node, block), []).append(found)
     for (node, _), parts in blocks.items():
         for fault in _faults(parts, n_segments.get(node.partition("/")[0])):
-            path = held.place.folders[-1] / node
+            path = held.place.path(node)
             detail = f"expected what docs/format.md says, found that {fault}: {AGAIN}"
             yield Finding("wrong values", path, held.shard, detail)
 
@@ -99,7 +98,7 @@ def find_missing_items(held: Held, decode: Decode, checked: Checked) -> Iterator
         counts = count_missing(found.values)
         checked.missing_items += sum(counts.values())
         if counts:
-            path = held.place.folders[-1] / found.node
+            path = held.place.path(found.node)
             causes = ", ".join(f"{count} {STATUS[code]}" for code, count in counts.items())
             yield Finding(
                 "missing items",

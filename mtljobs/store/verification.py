@@ -10,9 +10,7 @@ from typing import Literal
 from mtljobs.contracts import Progress
 from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.plan.frozen import Plan, read_plan
-from mtljobs.settings.base import load
-from mtljobs.settings.store import Store
-from mtljobs.store.backend import Backend, Schema
+from mtljobs.store.backend import Backend, Schema, load_backend, read_part
 from mtljobs.store.file_check import check_files, find_unknown
 from mtljobs.store.findings import Checked, Finding
 from mtljobs.store.inventory import Inventory, take_inventory
@@ -38,11 +36,11 @@ def check_store(
 
     Changes nothing, and may run beside workers and merges.
     """
-    backend: Backend = load(Store.implementations[plan.backend])()
-    inventory = take_inventory(run, workspace, plan)
+    backend = load_backend(plan.backend)
+    inventory = take_inventory(run, workspace, plan, backend)
     checked.shards, checked.not_done = len(inventory.held), len(inventory.not_done)
     yield from inventory.findings
-    yield from _check_own_files(inventory, backend)
+    yield from _check_own_files(inventory, backend, reads=level != "quick")
     yield from find_unknown(inventory, backend.own_files(build_schema(plan.layouts)))
     yield from find_leftovers(run, workspace)
     if level != "quick":
@@ -52,11 +50,11 @@ def check_store(
     )
 
 
-def _check_own_files(inventory: Inventory, backend: Backend) -> Iterator[Finding]:
+def _check_own_files(inventory: Inventory, backend: Backend, *, reads: bool) -> Iterator[Finding]:
     """What is wrong with metadata and coordinates, once the first merge has come to results."""
     run = inventory.run
     if any(held.place.record.parent == run.ledger for held in inventory.held):
-        yield from backend.check_own_files(run.store, _schemas(run))
+        yield from backend.check_own_files(backend.path(run), _schemas(run), reads=reads)
 
 
 def _schemas(run: RunFolder) -> Iterator[Schema]:
@@ -74,7 +72,7 @@ def _check_shards(
     checked: Checked,
     progress: Progress,
 ) -> Iterator[Finding]:
-    decode = partial(backend.decode, build_schema(plan.layouts))
+    decode = partial(read_part, backend, build_schema(plan.layouts))
     own = [held for held in inventory.held if not held.is_shared]
     counts = read_n_segments(own, decode, plan.layouts) if level == "decode" else {}
     for index, held in enumerate(inventory.held):

@@ -1,25 +1,28 @@
-"""What a Zarr store consists of besides results, held against the plan; and chunks as numbers."""
+"""What a Zarr store consists of besides results: how it grows, and whether it is as planned."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mtljobs.errors import CorruptionError
-from mtljobs.ledger.files import to_json
-from mtljobs.store.backend import Part, Schema
+from mtljobs.ledger.files import read_json, replace_file, to_json
+from mtljobs.ledger.paths import create_folder
+from mtljobs.store import growth
+from mtljobs.store.backend import Schema
+from mtljobs.store.chunks import ChunkName, chunk_name, find_array, is_chunk
 from mtljobs.store.findings import Finding
-from mtljobs.store.schema import Array
+from mtljobs.store.growth import coordinates
 from mtljobs.store.zarr_format import (
     METADATA,
-    chunk_name,
-    chunk_region,
+    Codecs,
     decode,
     documents,
     encode_labels,
-    is_chunk,
+    read_array,
 )
 
 ANEW = "--requeue moves it away and `mtljobs reduce` writes it anew"
@@ -31,24 +34,54 @@ Content = dict[str, bytes]
 def own_files(schema: Schema) -> set[str]:
     """Names of every `zarr.json` and of every chunk of a coordinate."""
     labels = {
-        f"{node.path}/{array.name}/{chunk_name(index)}"
-        for node in schema.values()
-        for array in node.arrays.values()
-        if array.labels is not None
+        f"{path}/{chunk_name(index)}"
+        for path, array in coordinates(schema).items()
         for index in np.ndindex(array.chunk_counts())
     }
     return labels | documents(schema).keys()
 
 
-def own_contents(schema: Schema) -> Content:
-    """What these files hold."""
-    files = {key: to_json(document) for key, document in documents(schema).items()}
-    for node in schema.values():
-        for array in node.arrays.values():
-            if array.labels is not None:
-                chunks = encode_labels(array)
-                files |= {f"{node.path}/{array.name}/{name}": chunks[name] for name in chunks}
+def own_contents(schema: Schema, codecs: Codecs | None = None) -> Content:
+    """What these files hold; `codecs` as `array_document` says."""
+    files = {key: to_json(document) for key, document in documents(schema, codecs).items()}
+    for path, array in coordinates(schema).items():
+        files |= {f"{path}/{name}": chunk for name, chunk in encode_labels(array).items()}
     return files
+
+
+def check_growth(store: Path, schema: Schema) -> None:
+    """Return where the store may grow to a plan; as `Backend` says."""
+    new = documents(schema)
+    old = {key: read_json(store / key) for key in new if (store / key).exists()}
+    if METADATA in old:
+        listed = old[METADATA]["consolidated_metadata"]["metadata"]
+        old = {f"{path}/{METADATA}": document for path, document in listed.items()} | old
+    labels = {path: _read_labels(store / path) for path in coordinates(schema)}
+    growth.check_growth(old, new, labels=labels, schema=schema)
+
+
+def grow(store: Path, schema: Schema, *, aside: Path) -> None:
+    """Bring a store's metadata and coordinates to the newest plan; never touches a result.
+
+    Killed halfway, it leaves a store that readers see as it was: the root's document, which they
+    read first, is replaced last, and a longer coordinate begins like the shorter one.
+    """
+    new = documents(schema)
+    is_grown = _read(store / METADATA) == to_json(new[METADATA])
+    for path, array in coordinates(schema).items():
+        if is_grown and (store / path / chunk_name((0,))).exists():
+            continue
+        if _read_labels(store / path) != list(array.labels or ()):
+            for name, chunk in encode_labels(array).items():
+                _update(store / path / name, chunk, aside=aside)
+    for key, document in new.items():
+        _update(store / key, to_json(document), aside=aside)
+
+
+def _update(path: Path, content: bytes, *, aside: Path) -> None:
+    if not path.exists() or path.read_bytes() != content:
+        create_folder(path.parent)
+        replace_file(path, content, aside=aside)
 
 
 def check_own_files(store: Path, schemas: Iterable[Schema]) -> Iterator[Finding]:
@@ -82,35 +115,27 @@ def _check(path: Path, name: str, grown: list[tuple[Schema, Content]]) -> Iterat
 
 def _is_equivalent(schema: Schema, name: str, found: bytes | None) -> bool:
     """Whether a coordinate holds the plan's labels, as another release of zstd compressed them."""
-    array = _find(schema, name)
-    if array is None or array.labels is None or found is None:
+    array, chunk = find_array(schema, name), ChunkName.of(name).chunk
+    if array is None or array.labels is None or found is None or not is_chunk(array, chunk):
         return False
     try:
-        labels = decode(array, PurePosixPath(name).name, found).tolist()
+        labels = decode(array, chunk, found).tolist()
     except CorruptionError:
         return False
     return bool(labels == list(array.labels))
 
 
-def decode_result(schema: Schema, name: str, content: bytes) -> Part:
-    """The values in a chunk, without what reaches beyond the array.
-
-    Raises:
-        CorruptionError: It is no chunk of the plan's arrays, or its checksum or encoding is broken.
-    """
-    array = _find(schema, name)
-    if array is None:
-        raise CorruptionError(f"{name} is no chunk of an array that the plan has")
-    path = PurePosixPath(name)
-    where = dict(zip(array.axes, chunk_region(array, path.name), strict=True))
-    return Part(str(path.parent.parent), array.name, where, decode(array, path.name, content))
-
-
-def _find(schema: Schema, name: str) -> Array | None:
-    path = PurePosixPath(name)
-    node = schema.get(str(path.parent.parent))
-    array = node.arrays.get(path.parent.name) if node else None
-    return array if array is not None and is_chunk(array, path.name) else None
+def _read_labels(folder: Path) -> list[Any]:
+    """The labels of a coordinate as the store has them; none where there are none yet."""
+    if not (folder / METADATA).exists() or not (folder / chunk_name((0,))).exists():
+        return []
+    try:
+        return list(read_array(folder).tolist())
+    except ValueError as error:
+        raise CorruptionError(
+            f"The coordinate in {folder} cannot be read ({error}). It follows from the plan: "
+            "`mtljobs verify --requeue` moves its files away, and the next merge writes them anew."
+        ) from error
 
 
 def _read(path: Path) -> bytes | None:

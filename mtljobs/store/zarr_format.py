@@ -6,8 +6,7 @@ release of it. Chunks are encoded and decoded by zarr-python.
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -21,42 +20,22 @@ from zarr.storage import LocalStore, MemoryStore
 
 from mtljobs.errors import CorruptionError, UserError
 from mtljobs.ledger.files import to_json
+from mtljobs.store.chunks import chunk_index, chunk_region
 from mtljobs.store.schema import WIDTHS, Array, Node
 
 METADATA = "zarr.json"
 
+Codecs = Callable[[Array], list[dict[str, Any]]]
+"""Of an array: the codecs of its chunks, as a document lists them."""
 
-def chunk_name(index: Sequence[int]) -> str:
-    """File name of a chunk inside its array's folder.
 
-    Flat names, as "/" would cost a folder per axis and chunk: quotas count folders like files.
+def array_document(array: Array, codecs: Codecs | None = None) -> dict[str, Any]:
+    """The array's `zarr.json`; every chunk has a checksum, so corruption never reads as numbers.
 
-    Example:
-        >>> chunk_name((0, 2, 1))
-        'c.0.2.1'
+    Args:
+        codecs: What the array's chunks are encoded with; None: with those of this format.
     """
-    return ".".join(["c", *map(str, index)])
-
-
-def is_chunk(array: Array, name: str) -> bool:
-    """Whether a file of this name can be one of the array's chunks."""
-    counts = array.chunk_counts()
-    index = [int(part) for part in name.split(".")[1:] if part.isdecimal()]
-    inside = len(index) == len(counts) and all(map(operator.lt, index, counts))
-    return inside and chunk_name(index) == name
-
-
-def chunk_region(array: Array, name: str) -> tuple[slice, ...]:
-    """The part of an array that a chunk holds, up to the array's end."""
-    index = map(int, name.split(".")[1:])
-    return tuple(
-        slice(place * edge, min((place + 1) * edge, length))
-        for place, edge, length in zip(index, array.chunks, array.shape, strict=True)
-    )
-
-
-def array_document(array: Array) -> dict[str, Any]:
-    """The array's `zarr.json`; every chunk has a checksum, so corruption never reads as numbers."""
+    chosen = codecs(array) if codecs and array.labels is None else default_codecs(array)
     return {
         "zarr_format": 3,
         "node_type": "array",
@@ -65,26 +44,27 @@ def array_document(array: Array) -> dict[str, Any]:
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(array.chunks)}},
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
         "fill_value": "NaN" if array.fill != array.fill else array.fill,
-        "codecs": _codecs(array) if array.parts is None else [_sharding(array, array.parts)],
+        "codecs": chosen if array.parts is None else [_sharding(chosen, array.parts)],
         "attributes": dict(array.attributes),
         "dimension_names": list(array.axes),
         "storage_transformers": [],
     }
 
 
-def _sharding(array: Array, parts: tuple[int, ...]) -> dict[str, Any]:
+def _sharding(codecs: list[dict[str, Any]], parts: tuple[int, ...]) -> dict[str, Any]:
     """A chunk file of many parts, each of which is read alone."""
     index = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
     configuration = {
         "chunk_shape": list(parts),
-        "codecs": _codecs(array),
+        "codecs": codecs,
         "index_codecs": index,
         "index_location": "end",
     }
     return {"name": "sharding_indexed", "configuration": configuration}
 
 
-def _codecs(array: Array) -> list[dict[str, Any]]:
+def default_codecs(array: Array) -> list[dict[str, Any]]:
+    """What a chunk, or a part of it, is encoded with in a Zarr store."""
     is_text = array.dtype == "string"
     blosc = {
         "typesize": WIDTHS[array.dtype],
@@ -101,16 +81,21 @@ def _codecs(array: Array) -> list[dict[str, Any]]:
     return [serialiser, {"name": "blosc", "configuration": blosc}, {"name": "crc32c"}]
 
 
-def documents(schema: Mapping[str, Node]) -> dict[str, dict[str, Any]]:
+def documents(
+    schema: Mapping[str, Node], codecs: Codecs | None = None
+) -> dict[str, dict[str, Any]]:
     """Every `zarr.json` of a store by its path, the root's last.
 
     The root's repeats all others, as zarr-python's consolidated metadata: one read opens the store,
     and a reader never meets a store that is half grown.
+
+    Args:
+        codecs: As `array_document` says.
     """
     found: dict[str, dict[str, Any]] = {}
     for node in schema.values():
         for array in node.arrays.values():
-            found[f"{node.path}/{array.name}"] = array_document(array)
+            found[f"{node.path}/{array.name}"] = array_document(array, codecs)
         if node.path:
             found[node.path] = _group_document(node)
     root = _group_document(schema[""])
@@ -147,7 +132,7 @@ def decode(array: Array, name: str, chunk: bytes) -> np.ndarray:
     Raises:
         CorruptionError: Its checksum or its encoding is broken.
     """
-    region = chunk_region(array, name)
+    region = chunk_region(array, chunk_index(name))
     try:
         if array.dtype == "string":
             return _read_chunk(array, name, chunk, region)

@@ -18,19 +18,6 @@ from mtljobs.ledger.paths import RunFolder, Workspace, create_folder, result_fol
 from mtljobs.ledger.records import make_record, write_record
 from mtljobs.plan.frozen import read_newest
 
-GRID = """
-[[experiment]]
-name = "study"
-data = { name = "rooms", size = [32, 32], train = 16, test = 8 }
-model = { name = "segnet_mtan", width = 0.0625 }
-tasks = [{ name = "segmentation" }, { name = "depth" }]
-training = { iterations = 12, batch = 4 }
-pruning = { name = "netslim" }
-sparsities = [0, 0.5]
-seeds = [0]
-explain = { images = 4, block = 2 }
-"""
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -68,24 +55,8 @@ def mtljobs(workspace, monkeypatch, capsys):
 
 
 @pytest.fixture
-def grid_file(tmp_path: Path):
-    """Writes `GRID`, with each `old` replaced by its `new`, and says where."""
-
-    def write(*changes: tuple[str, str], name: str = "study") -> Path:
-        text = GRID
-        for old, new in changes:
-            assert text.count(old) == 1, old
-            text = text.replace(old, new)
-        path = tmp_path / f"{name}.toml"
-        path.write_text(text)
-        return path
-
-    return write
-
-
-@pytest.fixture
 def submitted(workspace, grid_file):
-    """Freezes the plan of `GRID` as a run, as `mtljobs submit` does before it works on it."""
+    """Freezes the plan of `grid_file` as a run, as `mtljobs submit` does before it works on it."""
 
     def submit(name: str = "study") -> RunFolder:
         proposal = propose(str(grid_file()), workspace=workspace, run_name=name)

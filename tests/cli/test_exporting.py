@@ -12,3 +12,9 @@ def test_a_format_that_does_not_exist_is_answered_with_those_that_do(mtljobs, su
     submitted()
     answer = mtljobs("export study --format hdf")
     assert (answer.code, "netcdf" in answer.err) == (2, True)
+
+
+def test_a_sparsity_of_an_archive_is_refused_before_anything_is_read(mtljobs, submitted, tmp_path):
+    submitted()
+    answer = mtljobs(f"export study --format zarr-zip --sparsity 0.5 --output {tmp_path}/a.zip")
+    assert (answer.code, "leave --sparsity out" in answer.err) == (2, True)

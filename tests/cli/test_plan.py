@@ -103,7 +103,7 @@ class TestRunThatIsThere:
         answer = mtljobs(f"plan --grid {changed}")
         assert answer.code == 0
         assert [line for line in answer.out.splitlines() if line.startswith("stale")] == [
-            "stale: 2 cells of study were computed with another experiment.training.iterations; "
+            "stale: 2 cells of study, computed with another experiment.training.iterations; "
             "submit with --run NEW"
         ]
         cells = mtljobs(f"plan --grid {changed} --json").json["cells"]

@@ -22,7 +22,7 @@ def sbatch(tmp_path, monkeypatch):
     (folder / "sbatch").write_text("#!/bin/sh\nexit 1\n")
     (folder / "sbatch").chmod(0o755)
     monkeypatch.setenv("PATH", str(folder))
-    words = "queued 2 shards as Slurm jobs 7, 8; then sweep 9 goes on"
+    words = "queued 2 shards in Slurm as 7, 8; then sweep 9 goes on"
     monkeypatch.setattr(
         working, "submit_run", lambda run, *, retry_failed: Submission(("7", "8"), "9", words)
     )
@@ -33,7 +33,7 @@ def test_submit_queues_the_frozen_plan_and_returns_0(mtljobs, grid_file, workspa
     answer = mtljobs(f"submit --grid {grid_file()} {executor}")
     assert answer.code == 0
     assert answer.out == (
-        "study: queued 2 shards as Slurm jobs 7, 8; then sweep 9 goes on\n"
+        "study: queued 2 shards in Slurm as 7, 8; then sweep 9 goes on\n"
         "follow it with `mtljobs status` or `mtljobs wait`\n"
     )
     assert read_newest(workspace.run("study")) is not None
@@ -93,7 +93,7 @@ def test_status_counts_what_is_queued(mtljobs, submitted, monkeypatch):
     monkeypatch.setattr(outlook, "read_queue", lambda run, *, max_age_s: found)
     answer = mtljobs("status")
     assert answer.code == 3
-    assert "2 shards wait or run in Slurm's queue" in answer.out
+    assert "2 shards waiting or running in Slurm's queue" in answer.out
     assert "sweep 8 goes on when these have ended" in answer.out
     assert "nothing works on it" not in answer.out
 

@@ -1,6 +1,6 @@
 """A parent that forks submissions, which die at a line of theirs, and submits once more.
 
-    python submission_nursery.py WORKSPACE TRIALS
+    python submission_nursery.py GRID WORKSPACE TRIALS
 
 kills at TRIALS of the lines that a submission executes, spread evenly, each in a run of its own;
 then a second submission must find or bring every shard into the queue exactly once, with the file
@@ -24,18 +24,6 @@ from mtljobs.cluster.submission import freeze
 from mtljobs.cluster.sweep import submit_run
 from mtljobs.ledger.paths import RunFolder, Workspace
 
-GRID = """
-[[experiment]]
-name = "study"
-data = { name = "rooms", size = [32, 32], train = 16, test = 8 }
-model = { name = "segnet_mtan", width = 0.0625 }
-tasks = [{ name = "depth" }]
-training = { iterations = 12, batch = 4 }
-pruning = { name = "netslim" }
-sparsities = [0]
-seeds = [0, 1]
-explain = { images = 2, block = 2 }
-"""
 WATCHED = tuple(f"mtljobs/cluster/{name}.py" for name in ("slurm", "slurm_driver", "marker"))
 WATCHED += ("submitit/core/core.py", "submitit/core/utils.py", "submitit/slurm/slurm.py")
 
@@ -92,12 +80,11 @@ def check(run: RunFolder, names: set[str]) -> None:
 
 def main() -> None:
     """Count the lines, die at some, report."""
-    workspace, trials = Workspace(Path(sys.argv[1])), int(sys.argv[2])
-    grid = workspace.root.parent / "study.toml"
-    grid.write_text(GRID)
+    grid, folder, trials = sys.argv[1:]
+    workspace = Workspace(Path(folder))
 
     def new_run(name: str) -> RunFolder:
-        proposal = propose(str(grid), workspace=workspace, run_name=name)
+        proposal = propose(grid, workspace=workspace, run_name=name)
         freeze(proposal)
         return proposal.run
 
@@ -108,8 +95,8 @@ def main() -> None:
     sys.settrace(None)
     names = set(read_queue(quiet).shards)
     killed: Counter[str] = Counter()
-    for trial in range(trials):
-        at = 1 + trial * (len(lines.seen) - 1) // max(1, trials - 1)
+    for trial in range(int(trials)):
+        at = 1 + trial * (len(lines.seen) - 1) // max(1, int(trials) - 1)
         run = new_run(f"trial-{trial}")
         if submit_and_die(run, at):
             killed[Path([*lines.seen][at - 1][0]).name] += 1

@@ -1,40 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mtljobs.cluster.cleaning import KINDS, measure, remove
-from mtljobs.cluster.submission import freeze
 from mtljobs.ledger import attempts, claims
 from mtljobs.ledger.paths import RunFolder, Workspace, claim_folder, create_folder
 from mtljobs.plan.frozen import read_newest
 
-GRID = """
-[[experiment]]
-name = "study"
-data = { name = "rooms", size = [32, 32], train = 16, test = 8 }
-model = { name = "segnet_mtan", width = 0.0625 }
-tasks = [{ name = "depth" }]
-training = { iterations = 12, batch = 4 }
-pruning = { name = "netslim" }
-sparsities = [0.0]
-seeds = [0]
-explain = { images = 4 }
-"""
-
 
 @pytest.fixture
-def run(tmp_path: Path) -> RunFolder:
+def run(submitted: Callable[[], RunFolder]) -> RunFolder:
     """A planned run with one file of every kind, of a shard that ended and one that runs."""
-    from mtljobs.cluster.proposal import propose
-
-    grid = tmp_path / "study.toml"
-    grid.write_text(GRID)
-    workspace = Workspace(tmp_path / "runs")
-    proposal = propose(str(grid), workspace=workspace, run_name=None)
-    freeze(proposal)
-    run = proposal.run
+    run = submitted()
     ended = attempts.begin(run.attempts, "explain-ended", device="cpu")
     ended.end("failed", "")
     attempts.begin(run.attempts, "explain-live", device="cpu")

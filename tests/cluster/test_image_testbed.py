@@ -143,21 +143,7 @@ def test_home_folder_is_not_seen(image, tmp_path):
         assert execute(container(image, tmp_path), program, file.name) is False
 
 
-GRID = """
-[[experiment]]
-name = "study"
-data = { name = "rooms", size = [32, 32], train = 16, test = 8 }
-model = { name = "segnet_mtan", width = 0.0625 }
-tasks = [{ name = "depth" }]
-training = { iterations = 4, batch = 4 }
-pruning = { name = "netslim" }
-sparsities = [0]
-seeds = [0]
-explain = { images = 4, block = 2 }
-"""
-
-
-def test_shard_leaves_the_same_bytes_as_root_and_fuse_mounted_as_a_user(slurm, image):
+def test_shard_leaves_the_same_bytes_as_root_and_fuse_mounted_as_a_user(slurm, image, grid_file):
     python = make_python(slurm, CHECKOUT)
     program = """
 import os, pathlib, sys
@@ -175,8 +161,7 @@ print("squashfuse_ll" in names, run_shard(sys.argv[1], 0))
     for as_user in (False, True):
         folder = slurm.home / ("user" if as_user else "root")
         folder.mkdir()
-        (folder / "study.toml").write_text(GRID)
-        proposal = propose(str(folder / "study.toml"), workspace=Workspace(folder / "runs"))
+        proposal = propose(str(grid_file(folder=folder)), workspace=Workspace(folder / "runs"))
         freeze(proposal)
         account = pwd.getpwnam(slurm.user if as_user else "root")
         for path in (folder, *folder.rglob("*")):

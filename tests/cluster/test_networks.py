@@ -44,7 +44,7 @@ def test_run_that_does_not_exist_is_answered_with_the_nearest(refusal, run, work
 
 def test_network_of_a_new_run_waits_for_its_first_phase(refusal, shards):
     text = refusal()
-    assert "is not trained yet: of its 3 phases, 0 are done" in text
+    assert "is not trained yet: 0 of 3 phases done" in text
     assert f"{shards['train'].name} is ready. `mtljobs resume study`" in text
 
 
@@ -52,7 +52,7 @@ def test_network_that_is_being_made_is_to_be_waited_for(refusal, shards, finish,
     finish("train")
     attempt("cut")
     text = refusal()
-    assert "of its 3 phases, 1 are done" in text
+    assert "1 of 3 phases done" in text
     assert f"{shards['cut'].name} is running. `mtljobs wait study`" in text
 
 

@@ -21,7 +21,7 @@ def slurm(fake_slurm):
 
 @pytest.fixture
 def proposal(grid_file, workspace):
-    return propose(grid_file(), workspace=workspace)
+    return propose(str(grid_file()), workspace=workspace)
 
 
 def ids_of(text, jobs):

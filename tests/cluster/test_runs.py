@@ -32,31 +32,33 @@ class TestOpenWorkspace:
 
 class TestPropose:
     def test_run_has_the_name_of_the_grid_file(self, workspace, grid_file):
-        proposal = propose(grid_file(name="my-study"), workspace=workspace)
+        proposal = propose(str(grid_file(name="my-study")), workspace=workspace)
         assert proposal.run == workspace.run("my-study")
 
     def test_run_may_have_another_name(self, workspace, grid_file):
-        assert propose(grid_file(), workspace=workspace, run_name="b").run.name == "b"
+        assert propose(str(grid_file()), workspace=workspace, run_name="b").run.name == "b"
 
     def test_file_whose_name_cannot_be_a_runs_asks_for_one(self, workspace, grid_file):
         with pytest.raises(UserError, match=r"'my study' cannot name a run.*--run NAME"):
-            propose(grid_file(name="my study"), workspace=workspace)
-        assert propose(grid_file(name="my study"), workspace=workspace, run_name="a").plan.cells
+            propose(str(grid_file(name="my study")), workspace=workspace)
+        assert propose(
+            str(grid_file(name="my study")), workspace=workspace, run_name="a"
+        ).plan.cells
 
     def test_nothing_is_written(self, workspace, grid_file):
-        propose(grid_file(), workspace=workspace)
+        propose(str(grid_file()), workspace=workspace)
         assert not workspace.root.exists()
 
     def test_folders_of_data_sets_count_from_the_grid_file(
         self, workspace, grid_file, tmp_path, monkeypatch
     ):
         path = grid_file(("seeds = [0]", "seeds = [0]\n[resources.data]\ndesk = 'photos'"))
-        text = Path(path).read_text()
+        text = path.read_text()
         explain = next(line for line in text.splitlines() if line.startswith("explain"))
         text = text.replace(explain, "").replace("seeds = [0]", f"seeds = [0]\n{explain}")
-        Path(path).write_text(text)
+        path.write_text(text)
         monkeypatch.chdir("/")
-        plan = propose(path, workspace=workspace).plan
+        plan = propose(str(path), workspace=workspace).plan
         assert plan.resources["data"] == {"desk": str(tmp_path / "photos")}
 
 

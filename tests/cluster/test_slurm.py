@@ -7,7 +7,6 @@ import os
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -71,7 +70,7 @@ class TestArrays:
         assert set(first) == {name for job in trainings for name in names(run, job)}
 
     def test_job_asks_for_the_resources_of_the_plan(self, slurm, workspace, grid_file):
-        grid = Path(grid_file())
+        grid = grid_file()
         grid.write_text(
             f"{grid.read_text()}\n[numerics]\nthreads = 3\n[resources]\nwalltime_min = 90\n"
             "memory_gb = 2.5\ngpus = 1\nloader_workers = 2\n"
@@ -128,7 +127,7 @@ class TestScript:
         self, slurm, tmp_path, grid_file
     ):
         hostile = Workspace(tmp_path / 'it\'s "here" $(touch x); `y` #z & ö')
-        proposal = propose(grid_file(), workspace=hostile)
+        proposal = propose(str(grid_file()), workspace=hostile)
         freeze(proposal)
         submit(proposal.run)
         folder = proposal.run.submissions / "0001"
@@ -144,7 +143,7 @@ class TestScript:
     def test_path_that_slurm_would_read_otherwise_is_refused(
         self, slurm, tmp_path, grid_file, sign
     ):
-        proposal = propose(grid_file(), workspace=Workspace(tmp_path / f"a{sign}b"))
+        proposal = propose(str(grid_file()), workspace=Workspace(tmp_path / f"a{sign}b"))
         freeze(proposal)
         with pytest.raises(UserError, match="--workspace, or --executor local"):
             submit(proposal.run)

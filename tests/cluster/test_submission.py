@@ -3,7 +3,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import os
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,7 @@ from mtljobs.plan.frozen import read_newest
 
 @pytest.fixture
 def proposal(workspace, grid_file):
-    return propose(grid_file(), workspace=workspace)
+    return propose(str(grid_file()), workspace=workspace)
 
 
 @pytest.fixture
@@ -74,16 +73,18 @@ class TestFreeze:
         run = submitted()
         before = read_newest(run)
         with pytest.raises(StaleSlotError, match=r"experiment\.training\.iterations .*--run NEW"):
-            freeze(propose(grid_file(("iterations = 12", "iterations = 13")), workspace=workspace))
+            freeze(
+                propose(str(grid_file(("iterations = 12", "iterations = 13"))), workspace=workspace)
+            )
         assert read_newest(run) == before
 
     def test_slower_one_of_two_submissions_is_refused(self, workspace, grid_file):
-        one = propose(grid_file(("seeds = [0]", "seeds = [0, 1]")), workspace=workspace)
-        two = propose(grid_file(("seeds = [0]", "seeds = [0, 2]")), workspace=workspace)
+        one = propose(str(grid_file(("seeds = [0]", "seeds = [0, 1]"))), workspace=workspace)
+        two = propose(str(grid_file(("seeds = [0]", "seeds = [0, 2]"))), workspace=workspace)
         freeze(two)
         with pytest.raises(UserError, match=r"another submission .* submit again"):
             freeze(one)
-        again = propose(grid_file(("seeds = [0]", "seeds = [0, 1]")), workspace=workspace)
+        again = propose(str(grid_file(("seeds = [0]", "seeds = [0, 1]"))), workspace=workspace)
         freeze(again)
         assert read_newest(again.run).layouts["study"].seeds == (0, 2, 1)
 
@@ -127,9 +128,9 @@ class TestSlots:
         self, workspace, grid_file, threads, cpus, slots
     ):
         grid = grid_file()
-        with Path(grid).open("a") as file:
+        with grid.open("a") as file:
             file.write(f"\n[numerics]\nthreads = {threads}\n")
-        assert count_slots(propose(grid, workspace=workspace).plan, cpus) == slots
+        assert count_slots(propose(str(grid), workspace=workspace).plan, cpus) == slots
 
     def test_all_cores_that_this_process_may_use_are_the_default(self, proposal):
         assert count_slots(proposal.plan, None) == len(os.sched_getaffinity(0))

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -26,10 +21,6 @@ from mtljobs.ledger.liveness import ProcessIdentity
 from mtljobs.ledger.paths import claim_folder, create_folder, scratch_folder
 from mtljobs.plan.frozen import read_newest
 from mtljobs.settings.profile import Profile
-
-NURSERY = Path(__file__).with_name("submission_nursery.py")
-KILLS = os.environ.get("MTLJOBS_SUBMIT_KILLS", "8")
-"""Lines of a submission at which it dies; it has about 200."""
 
 
 @pytest.fixture
@@ -379,17 +370,3 @@ class TestOutlook:
         lines = "\n".join(outlook(read_states(run)))
         assert "last sweep" in lines
         assert "invalid account" in lines
-
-
-def test_submit_killed_at_any_line_neither_loses_nor_doubles_a_job(tmp_path, fake_slurm):
-    done = subprocess.run(
-        [sys.executable, str(NURSERY), str(tmp_path / "runs"), KILLS],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    killed = json.loads(done.stdout.splitlines()[-1])
-    print(f"{sum(killed.values())} kills: {killed}")
-    # Which lines wait for sbatch is not the same each time: the last one may not come.
-    assert sum(killed.values()) >= int(KILLS) - 1

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 import mtljobs.settings
 from mtljobs.settings import build
-from mtljobs.settings.explain import Explain
+from mtljobs.settings.explanation import Explain
 
 
 def settings_classes():

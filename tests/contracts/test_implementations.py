@@ -12,7 +12,7 @@ from mtljobs import contracts
 from mtljobs.settings import build
 from mtljobs.settings.base import load
 from mtljobs.settings.data import Rooms
-from mtljobs.settings.explain import Explain
+from mtljobs.settings.explanation import Explain
 from mtljobs.settings.store import Store
 
 # Role -> the Protocol that rooms meet by, and what `build` is given besides the choice's fields.

@@ -197,15 +197,16 @@ def test_damaged_store_is_reported_with_what_mends_it(desk, assert_completed, mt
 
 @pytest.mark.parametrize(("stage", "file"), [("segment", "segments.npy"),
                                              ("train", "weights.safetensors")])  # fmt: skip
-def test_damaged_superpixels_or_network_are_made_again_once_their_folder_is_removed(
-    desk, assert_completed, stage, file
+def test_damaged_superpixels_or_network_are_made_again_after_verify_made_room(
+    desk, assert_completed, mtljobs, stage, file
 ):
     shard = desk.shard(stage)
     made = {"segment": desk.workspace.inputs, "train": desk.workspace.networks}[stage]
     flip(made / shard.identity / file)
     for end in desk.work("explain").values():
-        assert f"remove the folder {made / shard.identity} and run `mtljobs resume`" in end
-    shutil.rmtree(made / shard.identity)
+        assert f"{made / shard.identity / file} is not what was committed" in end
+        assert "`mtljobs verify RUN --requeue` moves it" in end
+    assert mtljobs("verify", desk.run.root, "--requeue").code == 1
     assert_completed(desk)
 
 

@@ -74,7 +74,7 @@ def test_files_without_a_record_in_the_target_are_reported_not_replaced(run: Run
     target = create_folder(run.committed / "s")
     (target / "theirs").write_text("?")
     staging = new_staging(run.staging, "s")
-    with pytest.raises(CorruptionError, match="Remove the folder"):
+    with pytest.raises(CorruptionError, match="verify RUN --requeue"):
         commit(staging, target, fill(staging, "mine"))
     assert (target / "theirs").read_text() == "?"
 

@@ -108,7 +108,7 @@ def test_same_results_give_the_same_page_but_for_its_attempts(synthetic, tmp_pat
         )
     (before, attempts, after), (again, more_attempts, and_after) = pages
     assert (before, after) == (again, and_after)
-    assert "1 attempts" in attempts
+    assert "1 attempt at 1 shard," in attempts
     assert "2 attempts" in more_attempts
 
 

@@ -87,7 +87,7 @@ def test_the_section_counts_ends_by_stage(tmp_path: Path) -> None:
     section = timeline(run)
     assert "4 attempts at 2 shards" in section
     assert "on NVIDIA H200, cpu:" in section
-    assert "2 were preempted" in section
+    assert "Preempted: 2 attempts;" in section
     rows = re.findall(r"<tr><th scope=\"row\">(.*?)</th><td>(\d|-)</td><td>(\d|-)</td>", section)
     assert rows == [("train", "1", "2"), ("evaluate", "1", "-"), ("all", "2", "2")]
     shutil.rmtree(run.attempts)

@@ -222,6 +222,7 @@ def _task_arrays(
     dense = np.array([DENSE[metric] for metric in metrics])
     noise = 1 + 0.02 * generator.standard_normal((*cells, len(metrics)))
     performance = (dense + lost * (constant - dense)) * noise
+    by_image = 1 + 0.01 * np.arange(len(layout.images))
     return {
         "irof": np.where(ok, _curves(layout, items, generator), np.nan),
         "segment_score": np.where(ok & exists, scores, np.nan),
@@ -230,7 +231,7 @@ def _task_arrays(
         "status": status,
         **_maps(layout, np.where(ok[..., None], PEAK * _blobs(items, generator), np.nan)),
         "performance": performance,
-        "performance_image": np.repeat(performance[:, :, None], len(layout.images), axis=2),
+        "performance_image": performance[:, :, None] * by_image[:, None],
         "performance_constant": constant,
         **({"confusion": np.ones((*cells, len(groups), len(groups)))} if "miou" in metrics else {}),
     }

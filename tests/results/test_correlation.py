@@ -8,7 +8,8 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from mtljobs.results import Performance, correlate, open_run
+from mtljobs.ledger.paths import RunFolder
+from mtljobs.results import Performance, correlate, correlate_images, open_run
 from mtljobs.results.correlation import Correlation, correlate_items
 
 NAN = float("nan")
@@ -89,3 +90,28 @@ def test_every_metric_of_a_stored_run_is_correlated_with_its_tasks_means(stored_
     # Sparser is worse in every metric, and less faithful, in the synthetic run; seeds are noise.
     assert {row.networks for row in rows} == {6}
     assert all(row.rho > 0.5 for row in rows)
+
+
+def test_images_of_one_network_are_correlated_as_by_hand(synthetic, tmp_path) -> None:
+    arrays = synthetic.make_arrays(synthetic.make_layouts())
+    metric = arrays["segnet-netslim/depth"]["performance_image"]
+    metric[0, 0] = NAN  # sparsity 0, seed 1
+    metric[0, 0, :, 0] = [0.4, 0.3, 0.1, 0.2, NAN, 0.0]  # abs_error
+    irof = arrays["segnet-netslim/depth"]["irof"]
+    irof[0, 0] = np.where(np.isnan(irof[0, 0]), NAN, 1.0)
+    for image, level in enumerate([0.9, 0.8, 0.7, 0.6, 0.5, 0.4]):  # less is left: more faithful
+        steps = irof[0, 0, image, :, 1:]
+        steps[~np.isnan(steps)] = level
+    run = open_run(synthetic.write_run(RunFolder(tmp_path / "study"), arrays=arrays).root)
+    rows = {
+        (row.metric, row.sparsity, row.seed): row
+        for row in correlate_images(run)
+        if (row.experiment, row.task) == ("segnet-netslim", "depth")
+    }
+    assert len(rows) == 2 * 3 * 2
+    row = rows["abs_error", 0.0, 1]
+    # Faithfulness ranks 1 2 3 4 5 beside (of the error, turned) 1 2 4 3 5: 1 - 6 * 2 / (5 * 24).
+    assert (row.lower_is_better, row.images, row.rho) == (True, 5, pytest.approx(0.9))
+    empty = rows["rel_error", 0.0, 1]
+    assert (empty.images, math.isnan(empty.rho)) == (0, True)
+    assert all(row.images == 6 for key, row in rows.items() if key[1:] != (0.0, 1))

@@ -204,7 +204,7 @@ def test_a_partial_run_that_is_allowed_counts_what_is_missing(synthetic, tmp_pat
         if (row.experiment, row.task, row.sparsity) == ("segnet-netslim", "depth", 0.5)
     )
     assert (row.counts[0], row.items) == (5, 51)
-    assert "**Partial: 5 items of 1 cells are missing.**" in to_markdown(found, title="partial")
+    assert "**Partial, without 5 items of 1 cell.**" in to_markdown(found, title="partial")
 
 
 def test_cells_that_nobody_planned_are_not_missing(synthetic, tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_an_ok_item_without_a_curve_is_corruption_not_a_gap(synthetic, tmp_path:
     arrays = synthetic.make_arrays(synthetic.make_layouts())
     arrays["segnet-netslim/depth"]["irof"][0, 0, 0, 0] = np.nan
     run = synthetic.write_run(RunFolder(tmp_path / "corrupt"), arrays=arrays)
-    with pytest.raises(CorruptionError, match="1 items of /segnet-netslim/depth"):
+    with pytest.raises(CorruptionError, match="1 item of /segnet-netslim/depth"):
         read_tables(run, allow_partial=True)
 
 

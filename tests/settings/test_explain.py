@@ -8,13 +8,13 @@ from mtljobs.settings import canonical
 from mtljobs.settings.base import restore
 from mtljobs.settings.explain import (
     SLIC,
-    Explain,
     GradCAM,
     InputGradient,
     QuantusIROF,
     RandomMap,
     SaliencyChoice,
 )
+from mtljobs.settings.explanation import Explain
 from mtljobs.settings.models import DeepLabResNet, SegNetMTAN
 
 SEGNET, DEEPLAB = SegNetMTAN(name="segnet_mtan"), DeepLabResNet(name="deeplab_resnet")

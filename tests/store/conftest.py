@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -7,18 +8,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray
 
 from mtljobs.contracts import ExperimentLayout, Shard, TaskLayout
 from mtljobs.ledger.commit import commit, new_staging
 from mtljobs.ledger.paths import RunFolder, Workspace, create_folder
-from mtljobs.ledger.records import make_record, write_record
+from mtljobs.ledger.records import make_record, read_record, write_record
 from mtljobs.plan.cells import reduction
 from mtljobs.plan.frozen import Plan, freeze_plan
 from mtljobs.plan.networks import shard_identity
+from mtljobs.store import merge as merging
+from mtljobs.store.backend import Backend, load_backend
 from mtljobs.store.findings import Checked, Finding
 from mtljobs.store.merge import MergeReport
+from mtljobs.store.schema import build_schema
+from mtljobs.store.staging import Staging
 from mtljobs.store.verification import Level, check_store
-from mtljobs.store.zarr_store import ZarrStore
 
 Layouts = dict[str, ExperimentLayout]
 
@@ -64,6 +69,15 @@ def layout() -> ExperimentLayout:
 
 
 @pytest.fixture
+def longer(layout: ExperimentLayout) -> ExperimentLayout:
+    """The layout after a sparsity between the others and a seed were appended."""
+    settings = {**layout.settings, "sparsities": [0.0, 0.5, 0.3], "seeds": [0, 1, 2]}
+    return dataclasses.replace(
+        layout, sparsities=(0.0, 0.5, 0.3), seeds=(0, 1, 2), settings=settings
+    )
+
+
+@pytest.fixture
 def layouts(layout: ExperimentLayout) -> Layouts:
     return {"segnet": layout}
 
@@ -82,7 +96,18 @@ Explain = Callable[..., str]
 
 
 @pytest.fixture
-def explain() -> Explain:
+def backend_name(request: pytest.FixtureRequest) -> str:
+    """What a test that is about no backend runs on; others say which, with `indirect`."""
+    return getattr(request, "param", "zarr")
+
+
+@pytest.fixture
+def backend(backend_name: str) -> Backend:
+    return load_backend(backend_name)
+
+
+@pytest.fixture
+def explain(backend: Backend) -> Explain:
     """Commit what an explain shard finds on one block of one cell; the name of the shard."""
 
     def commit_block(
@@ -98,7 +123,7 @@ def explain() -> Explain:
         images = min(layout.block, len(layout.images) - block * layout.block)
         random = np.random.default_rng([*cell, block])
         folder = new_staging(run.staging, name)
-        staging = ZarrStore().staging(folder, layouts)
+        staging = Staging(folder, build_schema(layouts), backend)
         where = {"sparsity": cell[0], "seed": cell[1], "block": block}
         for task, task_layout in layout.tasks.items():
             item = (images, len(task_layout.groups))
@@ -125,11 +150,46 @@ Verify = Callable[..., list[Finding]]
 
 
 @pytest.fixture
-def merge(workspace: Workspace) -> Merge:
+def merge(workspace: Workspace, backend: Backend) -> Merge:
     def merge_now(run: RunFolder, layouts: Layouts) -> MergeReport:
-        return ZarrStore().merge(run, workspace, read_layouts=lambda: layouts, wait_s=0)
+        return merging.merge(run, workspace, backend, read_layouts=lambda: layouts, wait_s=0)
 
     return merge_now
+
+
+@pytest.fixture
+def stored(backend: Backend) -> Callable[[RunFolder], dict[str, bytes]]:
+    """Reads every chunk of a run's store that a record lists, by name."""
+
+    def read(run: RunFolder) -> dict[str, bytes]:
+        merged = backend.merged(backend.path(run))
+        records = [read_record(path) for path in run.ledger.glob("*.json")]
+        listed = {name for record in records for name in record.files}
+        return {name: merged.read(name) for name in merged.names() if name in listed}
+
+    return read
+
+
+@pytest.fixture
+def files(backend: Backend) -> Callable[[RunFolder], dict[str, bytes]]:
+    """Reads every file that a run's store and ledger consist of."""
+
+    def read(run: RunFolder) -> dict[str, bytes]:
+        return read_tree(backend.path(run)) | read_tree(run.ledger)
+
+    return read
+
+
+@pytest.fixture
+def open_store(backend: Backend) -> Callable[[RunFolder], xarray.DataTree]:
+    """Opens a run's store with xarray alone; warnings are errors."""
+
+    def open_it(run: RunFolder) -> xarray.DataTree:
+        path = backend.path(run)
+        engine = "h5netcdf" if path.is_file() else "zarr"
+        return xarray.open_datatree(path, engine=engine, chunks=None)
+
+    return open_it
 
 
 @pytest.fixture
@@ -152,7 +212,7 @@ def superpixels(workspace: Workspace, layout: ExperimentLayout) -> Path:
 
 
 @pytest.fixture
-def make_plan(layout: ExperimentLayout) -> MakePlan:
+def make_plan(layout: ExperimentLayout, backend_name: str) -> MakePlan:
     """Makes a plan of superpixels, a network, and so many blocks of its cell."""
 
     def make(layouts: Layouts, *, blocks: int) -> Plan:
@@ -174,7 +234,7 @@ def make_plan(layout: ExperimentLayout) -> MakePlan:
             layouts=layouts,
             shards=(*shards, reduction(tuple(shards))),
             resources={},
-            backend="zarr",
+            backend=backend_name,
         )
 
     return make
@@ -239,7 +299,9 @@ def flip() -> Callable[..., None]:
 
 
 def read_tree(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder."""
+    """Every file below a folder; a file's own content under the name "."."""
+    if folder.is_file():
+        return {".": folder.read_bytes()}
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))

@@ -13,9 +13,11 @@ import pytest
 
 from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.plan.frozen import Plan
+from mtljobs.store.backend import read_part
 from mtljobs.store.comparison import Comparison, compare
 from mtljobs.store.inventory import take_inventory
 from mtljobs.store.schema import build_schema
+from mtljobs.store.staging import Staging
 from mtljobs.store.zarr_store import ZarrStore
 
 NAME = "segnet/depth/cam_max/c.0.0.0.0"
@@ -33,18 +35,18 @@ def compared(
 ) -> Callable[[], Comparison]:
     (held,) = [
         one
-        for one in take_inventory(whole, workspace, plan).held
+        for one in take_inventory(whole, workspace, plan, ZarrStore()).held
         if one.shard == plan.shards[2].name
     ]
-    decode = partial(ZarrStore().decode, build_schema(plan.layouts))
+    decode = partial(read_part, ZarrStore(), build_schema(plan.layouts))
     return lambda: compare(held, again, decode)
 
 
 def write(again: Path, plan: Plan, change: Callable[[np.ndarray], None]) -> None:
     schema = build_schema(plan.layouts)
-    values = ZarrStore().decode(schema, NAME, (again / NAME).read_bytes()).values[0, 0].copy()
+    values = read_part(ZarrStore(), schema, NAME, (again / NAME).read_bytes()).values[0, 0].copy()
     change(values)
-    staging = ZarrStore().staging(again, dict(plan.layouts))
+    staging = Staging(again, schema, ZarrStore())
     staging.write("segnet/depth", "cam_max", values, sparsity=0, seed=0, block=0)
 
 

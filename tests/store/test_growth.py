@@ -10,38 +10,36 @@ import pytest
 import xarray
 
 from mtljobs.contracts import ExperimentLayout, TaskLayout
-from mtljobs.errors import CorruptionError, StaleSlotError
-from mtljobs.ledger.paths import create_folder
-from mtljobs.store import growth
+from mtljobs.errors import StaleSlotError
+from mtljobs.ledger.paths import RunFolder, create_folder
+from mtljobs.store import zarr_files
+from mtljobs.store.backend import Backend
 from mtljobs.store.schema import build_schema
 
 Tree = Callable[[Path], dict[str, bytes]]
 
 
+pytestmark = pytest.mark.parametrize("backend_name", ["zarr", "hdf5"], indirect=True)
+
+
 @pytest.fixture
-def grow(tmp_path: Path) -> Callable[..., Path]:
-    def grow_to(store: str, **layouts: ExperimentLayout) -> Path:
+def grow(tmp_path: Path, backend: Backend) -> Callable[..., Path]:
+    def grow_to(name: str, **layouts: ExperimentLayout) -> Path:
         aside = create_folder(tmp_path / "aside")
-        growth.grow(tmp_path / store, build_schema(layouts), aside=aside)
+        schema = build_schema(layouts)
+        store = backend.path(RunFolder(create_folder(tmp_path / name)))
+        backend.check_growth(store, schema)
+        backend.update(store, schema, (), aside=aside, renew=lambda: None)
         assert list(aside.iterdir()) == []
-        return tmp_path / store
+        return store
 
     return grow_to
-
-
-@pytest.fixture
-def longer(layout: ExperimentLayout) -> ExperimentLayout:
-    """The layout after a sparsity between the others and a seed were appended."""
-    settings = {**layout.settings, "sparsities": [0.0, 0.5, 0.3], "seeds": [0, 1, 2]}
-    return dataclasses.replace(
-        layout, sparsities=(0.0, 0.5, 0.3), seeds=(0, 1, 2), settings=settings
-    )
 
 
 def open_quietly(store: Path) -> xarray.DataTree:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return xarray.open_datatree(store, engine="zarr")
+        return xarray.open_datatree(store, engine="h5netcdf" if store.is_file() else "zarr")
 
 
 def test_a_new_store_opens_with_its_labels_and_no_results(
@@ -67,40 +65,8 @@ def test_growing_to_the_same_plan_writes_nothing(
     grow: Callable[..., Path], layout: ExperimentLayout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grow("s", segnet=layout)
-    monkeypatch.setattr(growth, "replace_file", pytest.fail)
+    monkeypatch.setattr(zarr_files, "replace_file", pytest.fail)
     grow("s", segnet=layout)
-
-
-def test_growth_that_dies_at_any_write_leaves_a_readable_store_and_is_finished_later(
-    grow: Callable[..., Path],
-    layout: ExperimentLayout,
-    longer: ExperimentLayout,
-    tree: Tree,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    expected = tree(grow("undisturbed", segnet=longer))
-    store = grow("s", segnet=layout)
-    write = growth.replace_file
-    written = deaths = 0
-
-    def write_one_and_die(*args: Any, **kwargs: Any) -> None:
-        nonlocal written
-        if written > deaths:
-            raise KeyboardInterrupt
-        write(*args, **kwargs)
-        written += 1
-
-    monkeypatch.setattr(growth, "replace_file", write_one_and_die)
-    while True:
-        try:
-            grow("s", segnet=longer)
-        except KeyboardInterrupt:
-            deaths += 1
-            assert open_quietly(store)["segnet/depth"].sizes["sparsity"] == 2
-        else:
-            break
-    assert deaths > 20
-    assert tree(store) == expected
 
 
 def test_nothing_but_sparsities_and_seeds_may_change(
@@ -141,17 +107,3 @@ def test_an_experiment_that_the_plan_forgot_is_not_dropped(
     grow("s", segnet=layout, other=layout)
     with pytest.raises(StaleSlotError, match="the store holds other"):
         grow("s", segnet=layout)
-
-
-def test_a_broken_coordinate_is_named_and_can_be_written_anew(
-    grow: Callable[..., Path], layout: ExperimentLayout, tree: Tree
-) -> None:
-    store = grow("s", segnet=layout)
-    before = tree(store)
-    chunk = store / "segnet" / "depth" / "group" / "c.0"
-    chunk.write_bytes(chunk.read_bytes()[:-1] + b"?")
-    with pytest.raises(CorruptionError, match=r"depth/group.*remove its files"):
-        grow("s", segnet=layout)
-    chunk.unlink()
-    grow("s", segnet=layout)
-    assert tree(store) == before

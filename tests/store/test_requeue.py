@@ -35,8 +35,8 @@ def make_room(whole: RunFolder, workspace: Workspace, plan: Plan, verify: Verify
     """Checks the run and requeues what is found; where it went."""
 
     def check_and_requeue() -> dict[str, Path]:
-        with sole_writer(whole, wait_s=0) as claim:
-            return requeue(whole, workspace, plan, verify(whole), claim=claim)
+        with sole_writer(whole, wait_s=0) as writer:
+            return requeue(whole, workspace, plan, verify(whole), writer=writer)
 
     return check_and_requeue
 
@@ -142,9 +142,9 @@ def test_nothing_is_moved_once_somebody_else_writes_the_store(
 ) -> None:
     flip(whole.store / CHUNK)
     findings = verify(whole)
-    with sole_writer(whole, wait_s=0) as claim:
-        claim.release()
+    with sole_writer(whole, wait_s=0) as writer:
+        writer.claim.release()
         assert claims.acquire(whole.merging) is not None
         with pytest.raises(InputMissing, match="took over"):
-            requeue(whole, workspace, plan, findings, claim=claim)
+            requeue(whole, workspace, plan, findings, writer=writer)
     assert not whole.quarantine.exists()

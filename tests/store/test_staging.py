@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mtljobs.contracts import ExperimentLayout
+from mtljobs.store.schema import build_schema
 from mtljobs.store.staging import Staging
 from mtljobs.store.zarr_store import ZarrStore
 
@@ -15,7 +16,7 @@ Tree = Callable[[Path], dict[str, bytes]]
 
 @pytest.fixture
 def staging(tmp_path: Path, layout: ExperimentLayout) -> Staging:
-    return ZarrStore().staging(tmp_path / "staging", {"segnet": layout})
+    return Staging(tmp_path / "staging", build_schema({"segnet": layout}), ZarrStore())
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def test_two_attempts_write_the_same_bytes(
 ) -> None:
     values = np.random.default_rng(0).random((3, 2, 6))
     for attempt in ("1", "2"):
-        staging = ZarrStore().staging(tmp_path / attempt, {"segnet": layout})
+        staging = Staging(tmp_path / attempt, build_schema({"segnet": layout}), ZarrStore())
         staging.write("segnet/depth", "irof", values, sparsity=0, seed=0, block=0)
     assert tree(tmp_path / "1") == tree(tmp_path / "2")
 

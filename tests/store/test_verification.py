@@ -19,12 +19,13 @@ from mtljobs.ledger.files import hash_file
 from mtljobs.ledger.paths import RunFolder, Workspace, create_folder
 from mtljobs.ledger.records import RECORD, make_record, write_record
 from mtljobs.plan.frozen import Plan, freeze_plan
-from mtljobs.store import file_check, zarr_files
+from mtljobs.store import sources, zarr_files
 from mtljobs.store.findings import Checked, Finding
 from mtljobs.store.merge import MergeReport
 from mtljobs.store.origins import find_mixed_devices
+from mtljobs.store.schema import build_schema
+from mtljobs.store.staging import Staging
 from mtljobs.store.verification import Level, check_store
-from mtljobs.store.zarr_store import ZarrStore
 
 Layouts = dict[str, ExperimentLayout]
 Explain = Callable[..., str]
@@ -161,7 +162,7 @@ def test_a_file_that_the_disk_does_not_give_hides_no_other(
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return hash_file(path)
 
-    monkeypatch.setattr(file_check, "hash_file", read)
+    monkeypatch.setattr(sources, "hash_file", read)
     first, second = verify(whole)
     assert {first.path, second.path} == {bad, whole.store / CHUNK}
     assert "Input/output error" in first.detail + second.detail
@@ -257,11 +258,10 @@ def test_a_coordinate_that_another_compressor_wrote_is_no_damage(
 
 
 def test_items_without_a_result_are_notes(
-    whole: RunFolder, workspace: Workspace, plan: Plan
+    whole: RunFolder, workspace: Workspace, plan: Plan, backend: Backend
 ) -> None:
-
     folder = new_staging(whole.staging, "x")
-    staging = ZarrStore().staging(folder, dict(plan.layouts))
+    staging = Staging(folder, build_schema(plan.layouts), backend)
     staging.write("segnet/depth", "status", [[1, 8], [0, 1], [8, 1]], sparsity=0, seed=0, block=0)
     name = "segnet/depth/status/c.0.0.0.0"
     shutil.copy(folder / name, whole.store / name)

@@ -19,7 +19,6 @@ from mtljobs.store.zarr_format import (
     documents,
     encode,
     encode_labels,
-    is_chunk,
     read_array,
 )
 
@@ -148,23 +147,6 @@ def test_a_longer_coordinate_is_read_by_the_metadata_of_the_shorter_one(tmp_path
     longer = dataclasses.replace(short, shape=(3,), labels=(5, 6, 7))
     folder = write(tmp_path / "seed", short, encode_labels(longer))
     assert read_array(folder).tolist() == [5, 6]
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("c.0.0", True),
-        ("c.2.0", True),
-        ("c.3.0", False),
-        ("c.0", False),
-        ("c.0.0.0", False),
-        ("c.00.0", False),
-        ("c.-1.0", False),
-        ("zarr.json", False),
-    ],
-)
-def test_only_chunks_inside_the_array_count_as_its_chunks(name: str, expected: bool) -> None:
-    assert is_chunk(CURVES, name) is expected
 
 
 def test_the_roots_document_repeats_all_others(layout: ExperimentLayout) -> None:

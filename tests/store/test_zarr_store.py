@@ -1,19 +1,24 @@
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import xarray
 
 from mtljobs.contracts import ExperimentLayout
 from mtljobs.ledger.paths import RunFolder
+from mtljobs.ledger.records import read_record
 from mtljobs.settings.base import load
 from mtljobs.settings.store import Store
 from mtljobs.store.merge import MergeReport
 from mtljobs.store.zarr_store import ZarrStore
 
 Layouts = dict[str, ExperimentLayout]
+Explain = Callable[..., str]
+Tree = Callable[[Path], dict[str, bytes]]
 Merge = Callable[[RunFolder, Layouts], MergeReport]
 
 
@@ -77,3 +82,48 @@ def test_a_flipped_byte_in_any_chunk_is_an_error_on_reading(store: RunFolder) ->
             array.load()
         chunk.write_bytes(content)
     xarray.open_datatree(store.store, engine="zarr").load()
+
+
+def test_a_merge_that_died_between_two_chunks_is_finished_by_the_next(
+    run: RunFolder,
+    layouts: Layouts,
+    explain: Callable[..., str],
+    merge: Merge,
+    tree: Callable[[Path], dict[str, bytes]],
+) -> None:
+    name = explain(run, layouts)
+    undisturbed = run.root.with_name("undisturbed")
+    shutil.copytree(run.root, undisturbed)
+    merge(RunFolder(undisturbed), layouts)
+    merge(run, layouts)
+    # Back to the middle of it: two chunks are still in the commit, the record too.
+    (run.ledger / f"{name}.json").rename(run.root / "record.json")
+    for file in ("segnet/depth/status/c.0.0.0.0", "segnet/depth/irof/c.0.0.0.0.0"):
+        (run.committed / name / file).parent.mkdir(parents=True)
+        (run.store / file).rename(run.committed / name / file)
+    (run.root / "record.json").rename(run.committed / name / "record.json")
+    assert merge(run, layouts).merged == (name,)
+    assert tree(run.store) == tree(undisturbed / "store.zarr")
+
+
+def test_status_is_the_last_to_move(
+    run: RunFolder,
+    layouts: Layouts,
+    explain: Callable[..., str],
+    merge: Merge,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = explain(run, layouts)
+    moved: list[str] = []
+    replace = Path.replace
+
+    def watch(self: Path, target: Path) -> Path:
+        if self.is_relative_to(run.committed):
+            moved.append(self.parent.name)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", watch)
+    merge(run, layouts)
+    assert len(moved) == len(read_record(run.ledger / f"{name}.json").files) == 12
+    assert moved[-2:] == ["status", "status"]
+    assert "status" not in moved[:-2]

@@ -165,7 +165,7 @@ def test_corrupt_network_is_named_with_what_to_do(plan_path: Path) -> None:
     folder = Workspace(run.root.parent).networks / plan.shards[train].identity
     (folder / "weights.safetensors").write_bytes(b"not a network")
     evaluate = index_of(plan, "evaluate")
-    with pytest.raises(CorruptionError, match=r"remove the folder .*mtljobs resume"):
+    with pytest.raises(CorruptionError, match=r"verify RUN --requeue.*mtljobs resume"):
         worker.run_shard(str(plan_path), evaluate)
     assert not list(
         scratch_folder(Workspace(run.root.parent), run, plan.shards[evaluate]).glob("*")

@@ -1,6 +1,6 @@
 """Two processes at a time, some on the same shard, killed at random instructions.
 
-    python at_random.py FOLDER SEED
+    python at_random.py FOLDER SEED BACKEND
 
 Prints one JSON line: who was killed how often, and what is different from an undisturbed store.
 """
@@ -86,18 +86,18 @@ def measure(site: Site) -> dict[str, float]:
     return {kind: statistics.median(values) for kind, values in lifetimes_s.items()}
 
 
-def prepare(folder: Path) -> Site:
-    site = new_site(folder, *PLANS, networks=NETWORKS)
+def prepare(folder: Path, backend: str) -> Site:
+    site = new_site(folder, *PLANS, networks=NETWORKS, backend=backend)
     add_superpixels(site)
     return site
 
 
-def main(folder: Path, seed: int) -> None:
-    lifetimes_s = measure(prepare(folder / "measured"))
-    quiet = prepare(folder / "quiet")
+def main(folder: Path, seed: int, backend: str) -> None:
+    lifetimes_s = measure(prepare(folder / "measured", backend))
+    quiet = prepare(folder / "quiet", backend)
     quiet.submit(1)
     wait(fork(quiet, ("rest", None)))
-    killer = Killer(prepare(folder / "killed"), lifetimes_s, seed)
+    killer = Killer(prepare(folder / "killed", backend), lifetimes_s, seed)
     killer.work()
     left = len(killer.site.todo())
     wait(fork(killer.site, ("rest", None)))
@@ -106,4 +106,4 @@ def main(folder: Path, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -25,10 +25,12 @@ from mtljobs.ledger.files import remove_tree, to_json
 from mtljobs.ledger.paths import RunFolder, Workspace, claim_folder, create_folder
 from mtljobs.ledger.records import RECORD, make_record, write_record
 from mtljobs.plan.frozen import Plan
+from mtljobs.store.backend import load_backend
 from mtljobs.store.findings import Finding
-from mtljobs.store.merge import sole_writer
+from mtljobs.store.merge import merge, sole_writer
 from mtljobs.store.requeue import requeue
-from mtljobs.store.zarr_store import ZarrStore
+from mtljobs.store.schema import build_schema
+from mtljobs.store.staging import Staging
 
 os.fsync = lambda descriptor: None
 
@@ -64,11 +66,13 @@ class Site:
         folder: Of the workspace.
         plans: Layouts, of which the newest one whose number stands in the plans counts.
         networks: How many shared shards there are.
+        backend: As `[store]` names it.
     """
 
     folder: Path
     plans: tuple[ExperimentLayout, ...]
     networks: int
+    backend: str
 
     @property
     def workspace(self) -> Workspace:
@@ -77,6 +81,10 @@ class Site:
     @property
     def run(self) -> RunFolder:
         return self.workspace.run("run")
+
+    @property
+    def store(self) -> Path:
+        return load_backend(self.backend).path(self.run)
 
     def submit(self, number: int) -> None:
         create_folder(self.run.plans)
@@ -110,6 +118,7 @@ class Site:
         """Every file that must not depend on what happened on the way."""
         lasting = (self.run.store, self.run.ledger, self.workspace.networks)
         files = [path for folder in lasting for path in folder.rglob("*") if path.is_file()]
+        files += [self.run.store_file] if self.run.store_file.exists() else []
         return {path.relative_to(self.folder).as_posix(): path.read_bytes() for path in files}
 
     def leftovers(self) -> list[str]:
@@ -123,9 +132,10 @@ class Site:
         return [path.relative_to(self.folder).as_posix() for path in names]
 
 
-def new_site(folder: Path, *plans: ExperimentLayout, networks: int) -> Site:
+def new_site(folder: Path, *plans: ExperimentLayout, networks: int, backend: str) -> Site:
     """A workspace under its first plan."""
-    site = Site(folder, plans, networks)
+    site = Site(folder, plans, networks, backend)
+    load_backend(backend)  # imported before anybody forks
     site.submit(0)
     return site
 
@@ -151,7 +161,7 @@ def do_block(site: Site, place: Place) -> None:
     attempt = attempts.begin(site.run.attempts, name, device="cpu")
     folder = new_staging(site.run.staging, name)
     layouts = site.layouts()
-    staging = ZarrStore().staging(folder, layouts)
+    staging = Staging(folder, build_schema(layouts), load_backend(site.backend))
     values = np.random.default_rng(place)
     images = min(3, len(layouts["small"].images) - 3 * place[2])
     where = dict(zip(("sparsity", "seed", "block"), place, strict=True))
@@ -186,27 +196,32 @@ def do_network(site: Site, identity: str) -> None:
 
 
 def do_merge(site: Site, _: None) -> None:
-    report = ZarrStore().merge(site.run, site.workspace, read_layouts=site.layouts, wait_s=60)
+    backend = load_backend(site.backend)
+    report = merge(site.run, site.workspace, backend, read_layouts=site.layouts, wait_s=60)
     if report.quarantined:
         raise AssertionError(report)
 
 
 def damaged(site: Site) -> list[Finding]:
     """What a check would find in a run that `damage` was done to."""
-    store = site.run.store
-    return [
-        Finding("changed file", store / BAD_CHUNK, block_name((0, 0, 1)), ""),
+    found = [
+        Finding("changed file", site.store / BAD_CHUNK, block_name((0, 0, 1)), ""),
         Finding("changed file", site.workspace.networks, NETWORK.name, ""),
-        Finding("wrong metadata", store / "small/depth/seed/c.0", None, ""),
-        Finding("unknown file", store / "note", None, ""),
+    ]
+    if site.store.is_file():
+        return [*found, Finding("wrong metadata", site.store, None, "")]
+    return [
+        *found,
+        Finding("wrong metadata", site.store / "small/depth/seed/c.0", None, ""),
+        Finding("unknown file", site.store / "note", None, ""),
     ]
 
 
 def do_requeue(site: Site, _: None) -> None:
     """What `mtljobs verify --requeue` does once it has looked."""
-    plan = Plan("", (), site.layouts(), (NETWORK,), {}, "zarr")
-    with sole_writer(site.run, wait_s=60) as claim:
-        requeue(site.run, site.workspace, plan, damaged(site), claim=claim)
+    plan = Plan("", (), site.layouts(), (NETWORK,), {}, site.backend)
+    with sole_writer(site.run, wait_s=60) as writer:
+        requeue(site.run, site.workspace, plan, damaged(site), writer=writer)
 
 
 def do_mend(site: Site, _: None) -> None:
