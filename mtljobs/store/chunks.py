@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Self
+
+import numpy as np
 
 from mtljobs.store.schema import Array, Node
 
@@ -44,6 +47,36 @@ def chunk_region(array: Array, index: Sequence[int]) -> tuple[slice, ...]:
         slice(place * edge, min((place + 1) * edge, length))
         for place, edge, length in zip(index, array.chunks, array.shape, strict=True)
     )
+
+
+def split(
+    array: Array, region: tuple[slice, ...], values: np.ndarray
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Values at a region of an array by chunk: its name, and its values up to the array's end.
+
+    Args:
+        region: Whole chunks, up to the end of the array.
+    """
+    ranges = (
+        range(part.start // edge, -(-part.stop // edge))
+        for part, edge in zip(region, array.chunks, strict=True)
+    )
+    for index in itertools.product(*ranges):
+        inside = tuple(
+            slice(chunk.start - part.start, chunk.stop - part.start)
+            for chunk, part in zip(chunk_region(array, index), region, strict=True)
+        )
+        yield chunk_name(index), values[inside]
+
+
+def pad(array: Array, values: np.ndarray) -> np.ndarray:
+    """A whole chunk, little endian: its values up to the array's end, and fill beyond."""
+    dtype = np.dtype(array.dtype).newbyteorder("<")
+    if values.shape == array.chunks:
+        return values.astype(dtype, copy=False)
+    whole = np.full(array.chunks, array.fill, dtype)
+    whole[tuple(slice(0, length) for length in values.shape)] = values
+    return whole
 
 
 class ChunkName(NamedTuple):

@@ -14,7 +14,7 @@ import numpy as np
 from numcodecs import Fletcher32, Shuffle
 
 from mtljobs.errors import CorruptionError
-from mtljobs.store.chunks import chunk_index, chunk_name, chunk_region
+from mtljobs.store.chunks import chunk_index, chunk_region, pad, split
 from mtljobs.store.forms import hdf5_form
 from mtljobs.store.schema import WIDTHS, Array
 
@@ -41,25 +41,10 @@ def encode(array: Array, region: tuple[slice, ...], values: np.ndarray) -> dict[
         region: Whole chunks, up to the end of the array.
     """
     array = hdf5_form(array)
-    first = [part.start // edge for part, edge in zip(region, array.chunks, strict=True)]
-    extent = [
-        -(-(part.stop - part.start) // edge)
-        for part, edge in zip(region, array.chunks, strict=True)
-    ]
-    chunks = {}
-    for offset in np.ndindex(*extent):
-        index = tuple(start + step for start, step in zip(first, offset, strict=True))
-        inside = tuple(
-            slice(part.start - whole.start, part.stop - whole.start)
-            for part, whole in zip(chunk_region(array, index), region, strict=True)
-        )
-        chunks[chunk_name(index)] = _compress(array, values[inside])
-    return chunks
+    return {name: _compress(pad(array, chunk)) for name, chunk in split(array, region, values)}
 
 
-def _compress(array: Array, values: np.ndarray) -> bytes:
-    whole = np.full(array.chunks, array.fill, np.dtype(array.dtype).newbyteorder("<"))
-    whole[tuple(slice(0, length) for length in values.shape)] = values
+def _compress(whole: np.ndarray) -> bytes:
     width = whole.itemsize
     content = Shuffle(width).encode(whole.tobytes()) if width > 1 else whole.tobytes()
     return bytes(Fletcher32().encode(zlib.compress(content, DEFLATE_LEVEL)))

@@ -27,7 +27,7 @@ from mtljobs.ledger.files import remove_tree, sync_folder
 from mtljobs.ledger.paths import RunFolder, Workspace, create_folder
 from mtljobs.ledger.records import RECORD, read_record
 from mtljobs.store.backend import Backend, Commit, Schema, find_chunk
-from mtljobs.store.inputs import commit_inputs
+from mtljobs.store.inputs import commit_inputs, inputs_name
 from mtljobs.store.schema import build_schema
 from mtljobs.store.sources import FolderSource, Source, check_file
 from mtljobs.store.staging import Staging
@@ -95,14 +95,20 @@ def merge(
         CorruptionError: The store's own files are damaged.
     """
     with sole_writer(run, wait_s=wait_s) as writer:
+        # Before the plan is read: that of a commit which comes later may be a newer one.
+        there = set(run.committed.iterdir()) if run.committed.is_dir() else set()
         layouts = read_layouts()
         schema = build_schema(layouts)
         store = backend.path(run)
         backend.check_growth(store, schema)
-        wrong = _commit_inputs(
-            run, workspace, layouts, staging=Staging(writer.aside / "inputs", schema, backend)
-        )
-        found = _look_through(run, backend, schema, writer=writer)
+
+        def stage(experiment: str) -> Staging:
+            return Staging(create_folder(writer.aside / experiment), schema, backend)
+
+        wrong = _commit_inputs(run, workspace, layouts, stage=stage)
+        own = {run.committed / inputs_name(name, layout) for name, layout in layouts.items()}
+        folders = sorted(there | set(filter(Path.is_dir, own)))
+        found = _look_through(run, backend, schema, folders=folders, writer=writer)
         backend.update(store, schema, found.commits, aside=writer.aside, renew=writer.renew)
         _close(run, found.commits)
     if found.refusal is not None:
@@ -144,14 +150,16 @@ def _commit_inputs(
     workspace: Workspace,
     layouts: Mapping[str, ExperimentLayout],
     *,
-    staging: Staging,
+    stage: Callable[[str], Staging],
 ) -> dict[str, str]:
     """Commit the inputs of all experiments; what is wrong with those that were withdrawn."""
     wrong = {}
     for experiment, layout in layouts.items():
         source = workspace.inputs / layout.inputs
         try:
-            commit_inputs(run, source, experiment=experiment, layout=layout, staging=staging)
+            commit_inputs(
+                run, source, experiment=experiment, layout=layout, staging=stage(experiment)
+            )
         except CorruptionError as error:
             withdraw(source, run.quarantine)
             wrong[f"segment-{layout.inputs[:12]}"] = str(error)
@@ -160,7 +168,7 @@ def _commit_inputs(
 
 @dataclass
 class _Found:
-    """What lies in `committed/`.
+    """What lay in `committed/`.
 
     Attributes:
         commits: To be taken in.
@@ -175,11 +183,13 @@ class _Found:
     refusal: StaleSlotError | None = None
 
 
-def _look_through(run: RunFolder, backend: Backend, schema: Schema, *, writer: Writer) -> _Found:
+def _look_through(
+    run: RunFolder, backend: Backend, schema: Schema, *, folders: Sequence[Path], writer: Writer
+) -> _Found:
     found = _Found()
     merged = backend.merged(backend.path(run))
     coming: dict[str, str] = {}
-    for folder in sorted(run.committed.iterdir()) if run.committed.is_dir() else []:
+    for folder in folders:
         writer.renew()
         if (run.ledger / f"{folder.name}.json").exists():
             remove_tree(folder)

@@ -1,7 +1,7 @@
 """The schema as Zarr v3: metadata documents, names of chunks, and bytes of chunks.
 
 The documents are written here, not by zarr-python, so that they are the same bytes under every
-release of it. Chunks are encoded and decoded by zarr-python.
+release of it. Chunks of numbers are encoded by `zarr_codecs`, those of text by zarr-python.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
 import numcodecs.blosc
 import numpy as np
 import zarr
@@ -20,8 +19,9 @@ from zarr.storage import LocalStore, MemoryStore
 
 from mtljobs.errors import CorruptionError, UserError
 from mtljobs.ledger.files import to_json
-from mtljobs.store.chunks import chunk_index, chunk_region
+from mtljobs.store.chunks import chunk_index, chunk_region, split
 from mtljobs.store.schema import WIDTHS, Array, Node
+from mtljobs.store.zarr_codecs import LEVEL, decode_chunk, encode_chunk
 
 METADATA = "zarr.json"
 
@@ -69,7 +69,7 @@ def default_codecs(array: Array) -> list[dict[str, Any]]:
     blosc = {
         "typesize": WIDTHS[array.dtype],
         "cname": "zstd",
-        "clevel": 3,
+        "clevel": LEVEL,
         "shuffle": "shuffle" if WIDTHS[array.dtype] > 1 else "noshuffle",
         "blocksize": 0,
     }
@@ -116,6 +116,12 @@ def encode(array: Array, region: tuple[slice, ...], values: np.ndarray) -> dict[
 
     The region must cover every chunk that it touches, up to the end of the array.
     """
+    if array.dtype == "string":
+        return _write_text(array, region, values)
+    return {name: encode_chunk(array, chunk) for name, chunk in split(array, region, values)}
+
+
+def _write_text(array: Array, region: tuple[slice, ...], values: np.ndarray) -> dict[str, bytes]:
     document = Buffer.from_bytes(to_json(array_document(array)))
     memory: dict[str, Any] = {METADATA: document}
     with _settings():
@@ -127,33 +133,21 @@ def encode(array: Array, region: tuple[slice, ...], values: np.ndarray) -> dict[
 def decode(array: Array, name: str, chunk: bytes) -> np.ndarray:
     """The values in a chunk file, up to the end of the array.
 
-    Numbers by the codecs themselves: zarr-python takes 8 ms to open and read a chunk of any size.
-
     Raises:
         CorruptionError: Its checksum or its encoding is broken.
     """
     region = chunk_region(array, chunk_index(name))
     try:
         if array.dtype == "string":
-            return _read_chunk(array, name, chunk, region)
-        values = np.frombuffer(_decompress(chunk), np.dtype(array.dtype).newbyteorder("<"))
-        return values.reshape(array.chunks)[
-            tuple(slice(0, part.stop - part.start) for part in region)
-        ]
+            return _read_text(array, name, chunk, region)
+        values = decode_chunk(array, chunk)
     # Whatever codecs raise where bytes make no sense to them; there is no common class.
     except Exception as error:
         raise CorruptionError(f"it cannot be decoded ({error})") from error
+    return values[tuple(slice(0, part.stop - part.start) for part in region)]
 
 
-def _decompress(chunk: bytes) -> bytes:
-    """The bytes of a chunk's numbers, behind `blosc` and `crc32c`."""
-    content, checksum = chunk[:-4], chunk[-4:]
-    if google_crc32c.value(content) != int.from_bytes(checksum, "little"):
-        raise ValueError("its checksum is that of other bytes")
-    return bytes(numcodecs.blosc.decompress(content))
-
-
-def _read_chunk(array: Array, name: str, chunk: bytes, region: tuple[slice, ...]) -> np.ndarray:
+def _read_text(array: Array, name: str, chunk: bytes, region: tuple[slice, ...]) -> np.ndarray:
     document = Buffer.from_bytes(to_json(array_document(array)))
     memory: dict[str, Any] = {METADATA: document, name: Buffer.from_bytes(chunk)}
     with _settings():

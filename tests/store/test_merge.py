@@ -215,6 +215,23 @@ def test_a_merge_that_was_replaced_while_it_slept_stops(
     assert (run.committed / name).is_dir()
 
 
+def test_a_commit_of_a_plan_that_came_while_merging_waits_for_the_next_merge(
+    *, run: RunFolder, workspace: Workspace, layout: ExperimentLayout, explain: Explain,
+    backend: Backend, merge: Merge,
+) -> None:  # fmt: skip
+    longer = dataclasses.replace(layout, sparsities=(0.0, 0.5, 0.3))
+    first = explain(run, {"segnet": layout})
+    late = []
+
+    def read_and_be_overtaken() -> Layouts:
+        late.append(explain(run, {"segnet": longer}, cell=(2, 0)))
+        return {"segnet": layout}
+
+    report = merging.merge(run, workspace, backend, read_layouts=read_and_be_overtaken, wait_s=0)
+    assert report == MergeReport((first,), (), {})
+    assert merge(run, {"segnet": longer}).merged == (late[0],)
+
+
 def test_what_dead_merges_left_is_removed(run: RunFolder, layouts: Layouts, merge: Merge) -> None:
     (run.merging / "3").mkdir(parents=True)
     (run.merging / "3" / "half").write_text("?")

@@ -101,7 +101,42 @@ def test_every_flipped_bit_is_an_error_and_never_another_number(tmp_path: Path) 
             read_array(folder)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "int32", "uint16", "uint8"])
+DTYPES = ["float64", "float32", "float16", "int64", "int32", "uint16", "uint8"]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("parts", [None, (1, 4)])
+def test_chunks_are_the_bytes_that_zarr_writes(
+    tmp_path: Path, dtype: str, parts: tuple[int, ...] | None
+) -> None:
+    array = dataclasses.replace(CURVES, dtype=dtype, fill=0, parts=parts)
+    values = np.arange(1, 29, dtype=dtype).reshape(7, 4)
+    folder = write(tmp_path / "irof", array, {})
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        zarr.open_array(folder, mode="r+")[...] = values
+    written = {path.name: path.read_bytes() for path in folder.glob("c.*")}
+    assert encode(array, (slice(0, 7), slice(0, 4)), values) == written
+
+
+def test_parts_are_decoded_one_by_one_and_those_beyond_the_array_take_no_room() -> None:
+    maps = Array(
+        "cam", ("image", "group", "cam_row", "cam_column"), (4, 2, 3, 4), (3, 2, 3, 4),
+        "float32", math.nan, {}, parts=(1, 1, 3, 4),
+    )  # fmt: skip
+    values = np.random.default_rng(0).random(maps.shape, dtype=np.float32)
+    chunks = encode(maps, tuple(slice(0, length) for length in maps.shape), values)
+    np.testing.assert_array_equal(decode(maps, "c.0.0.0.0", chunks["c.0.0.0.0"]), values[:3])
+    np.testing.assert_array_equal(decode(maps, "c.1.0.0.0", chunks["c.1.0.0.0"]), values[3:])
+    assert len(chunks["c.1.0.0.0"]) < len(chunks["c.0.0.0.0"]) / 2
+    for chunk in chunks.values():
+        for position in range(0, len(chunk), 7):
+            broken = bytearray(chunk)
+            broken[position] ^= 1 << position % 8
+            with pytest.raises(CorruptionError):
+                decode(maps, "c.1.0.0.0", bytes(broken))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_chunks_are_decoded_to_what_zarr_reads(tmp_path: Path, dtype: str) -> None:
     array = dataclasses.replace(CURVES, dtype=dtype, fill=0)
     values = np.arange(28, dtype=dtype).reshape(7, 4)
@@ -162,4 +197,4 @@ def test_a_pipeline_that_does_not_replace_files_atomically_is_refused() -> None:
         zarr.config.set({"codec_pipeline.path": "zarrs.ZarrsCodecPipeline"}),
         pytest.raises(UserError, match="ZARR_CODEC_PIPELINE__PATH"),
     ):
-        encode(CURVES, (slice(0, 3), slice(0, 4)), np.ones((3, 4)))
+        encode_labels(Array("image", ("image",), (2,), (2,), "string", "", {}, ("a", "b")))
