@@ -125,7 +125,9 @@ def _link_maps(
     for path in (folder / chunk_name(index) for index in chunks):
         if array.chunks not in made:
             values = make_maps(array.chunks[:-2], array.chunks[-2:], generator)
-            (content,) = encode(array, tuple(map(slice, array.chunks)), values).values()
+            (content,) = encode(
+                array, tuple(slice(0, edge) for edge in array.chunks), values
+            ).values()
             path.write_bytes(content)
             made[array.chunks] = path
         else:
