@@ -6,9 +6,6 @@ import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from mtljobs.errors import CorruptionError
 from mtljobs.ledger.files import sync_folder
@@ -18,7 +15,6 @@ from mtljobs.store.backend import Commit, Schema
 from mtljobs.store.findings import Finding
 from mtljobs.store.forms import hdf5_form
 from mtljobs.store.hdf5_file import Hdf5Source, describe, documents
-from mtljobs.store.schema import Array
 from mtljobs.store.seal import is_sealed
 from mtljobs.store.sources import FolderSource, Source
 
@@ -37,23 +33,10 @@ class Hdf5Store:
         """The file."""
         return run.store_file
 
-    def form(self, array: Array) -> Array:
-        """In netCDF's types, a chunk for every part that is read alone."""
-        return hdf5_form(array)
-
-    def codecs(self, array: Array) -> list[dict[str, Any]]:
-        """HDF5's filters."""
-        return hdf5_format.codecs(array)
-
-    def encode(
-        self, array: Array, region: tuple[slice, ...], values: np.ndarray
-    ) -> dict[str, bytes]:
-        """A file per chunk of HDF5; as `Backend` says."""
-        return hdf5_format.encode(array, region, values)
-
-    def decode(self, array: Array, name: str, chunk: bytes) -> np.ndarray:
-        """The values in a chunk; as `Backend` says."""
-        return hdf5_format.decode(array, name, chunk)
+    form = staticmethod(hdf5_form)
+    codecs = staticmethod(hdf5_format.codecs)
+    encode = staticmethod(hdf5_format.encode)
+    decode = staticmethod(hdf5_format.decode)
 
     def merged(self, store: Path) -> Source:
         """The chunks in the file."""
@@ -80,7 +63,7 @@ class Hdf5Store:
             CorruptionError: The old file is damaged: what cannot be read would be gone for good.
         """
         if store.exists():
-            if not commits and _faults(store, schema) is None:
+            if not commits and _fault(store, schema) is None:
                 return
             if not is_sealed(store):
                 raise CorruptionError(
@@ -130,14 +113,14 @@ class Hdf5Store:
             yield Finding("missing file", store, None, detail)
             return
         broken = reads and not is_sealed(store)
-        faults = [] if broken else [_faults(store, schema) for schema in schemas]
+        faults = [] if broken else [_fault(store, schema) for schema in schemas]
         if broken or None not in faults:
             fault = "bytes that are not those of its last line" if broken else faults[0]
             detail = f"expected what was written, found {fault}: --requeue writes it anew"
             yield Finding("wrong metadata", store, None, detail)
 
 
-def _faults(store: Path, schema: Schema) -> str | None:
+def _fault(store: Path, schema: Schema) -> str | None:
     """What a file says otherwise than a plan; None where it says the same."""
     try:
         found, labels = describe(store)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from mtljobs.ledger.files import sync_folder
 from mtljobs.ledger.paths import RunFolder, create_folder
@@ -15,7 +12,6 @@ from mtljobs.store.backend import Commit, Schema
 from mtljobs.store.chunks import ChunkName
 from mtljobs.store.findings import Finding
 from mtljobs.store.forms import zarr_form
-from mtljobs.store.schema import Array
 from mtljobs.store.sources import FolderSource, Source
 
 
@@ -26,31 +22,16 @@ class ZarrStore:
         """The folder."""
         return run.store
 
-    def form(self, array: Array) -> Array:
-        """As the schema has it."""
-        return zarr_form(array)
-
-    def codecs(self, array: Array) -> list[dict[str, Any]]:
-        """Zstandard behind a byte shuffle, and a checksum."""
-        return zarr_format.default_codecs(array)
-
-    def encode(
-        self, array: Array, region: tuple[slice, ...], values: np.ndarray
-    ) -> dict[str, bytes]:
-        """A file per chunk; as `Backend` says."""
-        return zarr_format.encode(array, region, values)
-
-    def decode(self, array: Array, name: str, chunk: bytes) -> np.ndarray:
-        """The values in a file; as `Backend` says."""
-        return zarr_format.decode(array, name, chunk)
+    form = staticmethod(zarr_form)
+    codecs = staticmethod(zarr_format.default_codecs)
+    encode = staticmethod(zarr_format.encode)
+    decode = staticmethod(zarr_format.decode)
+    check_growth = staticmethod(zarr_files.check_growth)
+    own_files = staticmethod(zarr_files.own_files)
 
     def merged(self, store: Path) -> Source:
         """All files of the folder."""
         return FolderSource(store)
-
-    def check_growth(self, store: Path, schema: Schema) -> None:
-        """As `Backend` says."""
-        zarr_files.check_growth(store, schema)
 
     def update(
         self,
@@ -87,10 +68,6 @@ class ZarrStore:
                 renew()
                 create_folder((folder / name).parent)
                 (store / name).rename(folder / name)
-
-    def own_files(self, schema: Schema) -> Collection[str]:
-        """Every `zarr.json`, and the chunks of coordinates."""
-        return zarr_files.own_files(schema)
 
     def check_own_files(
         self, store: Path, schemas: Iterable[Schema], *, reads: bool

@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
+from mtljobs.cli.show import store_size
+from mtljobs.cluster.footprint import predict_footprint
+from mtljobs.errors import UserError
 from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.plan.frozen import read_newest
 from mtljobs.results import open_run
+from mtljobs.results.export import export
 from mtljobs.results.verification import verify
 
 
@@ -46,6 +50,31 @@ def test_it_has_the_numbers_and_the_tables_of_a_run_in_zarr(
     assert len(tables) > 3
     for name in tables:
         assert (hdf5_run.tables / name).read_bytes() == (smoke_run.tables / name).read_bytes()
+
+
+def test_it_is_exported_as_tables_and_refused_as_an_archive_of_zarr(
+    hdf5_run: RunFolder, smoke_run: RunFolder, tmp_path: Path
+) -> None:
+    tables = [
+        export(run.root, tmp_path / f"{place}.csv", form="csv").read_bytes()
+        for place, run in enumerate((hdf5_run, smoke_run))
+    ]
+    assert tables[0] == tables[1]
+    with pytest.raises(UserError, match="one HDF5 file: copy that"):
+        export(hdf5_run.root, tmp_path / "a.zip", form="zarr-zip")
+    assert not (tmp_path / "a.zip").exists()
+
+
+def test_its_size_is_that_of_one_file_and_a_plan_counts_it_twice(
+    hdf5_run: RunFolder, smoke_run: RunFolder
+) -> None:
+    assert "in one file; a cell" in store_size(hdf5_run)
+    one, twice = (
+        predict_footprint(plan, (), Workspace(run.root.parent)).store_bytes
+        for run in (smoke_run, hdf5_run)
+        if (plan := read_newest(run)) is not None
+    )
+    assert twice == 2 * one
 
 
 def test_nothing_is_wrong_with_it(hdf5_run: RunFolder) -> None:

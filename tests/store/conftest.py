@@ -20,7 +20,8 @@ from mtljobs.plan.networks import shard_identity
 from mtljobs.store import merge as merging
 from mtljobs.store.backend import Backend, load_backend
 from mtljobs.store.findings import Checked, Finding
-from mtljobs.store.merge import MergeReport
+from mtljobs.store.merge import MergeReport, sole_writer
+from mtljobs.store.requeue import requeue
 from mtljobs.store.schema import build_schema
 from mtljobs.store.staging import Staging
 from mtljobs.store.verification import Level, check_store
@@ -147,6 +148,7 @@ def explain(backend: Backend) -> Explain:
 Merge = Callable[[RunFolder, Layouts], MergeReport]
 MakePlan = Callable[..., Plan]
 Verify = Callable[..., list[Finding]]
+Mend = Callable[[], dict[str, Path]]
 
 
 @pytest.fixture
@@ -284,6 +286,31 @@ def verify(workspace: Workspace, plan: Plan) -> Verify:
         )
 
     return check
+
+
+@pytest.fixture
+def make_room(whole: RunFolder, workspace: Workspace, plan: Plan, verify: Verify) -> Mend:
+    """Checks the run and requeues what is found; where it went."""
+
+    def check_and_requeue() -> dict[str, Path]:
+        with sole_writer(whole, wait_s=0) as writer:
+            return requeue(whole, workspace, plan, verify(whole), writer=writer)
+
+    return check_and_requeue
+
+
+@pytest.fixture
+def remake(
+    whole: RunFolder, plan: Plan, explain: Explain, merge: Merge
+) -> Callable[[], MergeReport]:
+    """Computes what is due again, and merges; what the merge said."""
+
+    def resume_and_reduce() -> MergeReport:
+        for block, shard in enumerate(plan.shards[2:-1]):
+            explain(whole, dict(plan.layouts), block=block, identity=shard.identity)
+        return merge(whole, dict(plan.layouts))
+
+    return resume_and_reduce
 
 
 def flip_bit(path: Path, *, place: int | None = None, bit: int = 0) -> None:

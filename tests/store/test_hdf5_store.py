@@ -29,9 +29,8 @@ from mtljobs.store.backend import Backend, load_backend
 from mtljobs.store.findings import Finding
 from mtljobs.store.forms import hdf5_form
 from mtljobs.store.hdf5_store import Hdf5Store
-from mtljobs.store.merge import MergeReport, sole_writer
+from mtljobs.store.merge import MergeReport
 from mtljobs.store.merge import merge as merge_runs
-from mtljobs.store.requeue import requeue
 from mtljobs.store.schema import Array, build_schema
 from mtljobs.store.seal import is_sealed
 from mtljobs.store.staging import Staging
@@ -58,29 +57,6 @@ def store(run: RunFolder, layouts: Layouts, explain: Explain, merge: Merge) -> P
     explain(run, layouts, cell=(1, 1), block=1)
     merge(run, layouts)
     return run.store_file
-
-
-@pytest.fixture
-def make_room(whole: RunFolder, workspace: Workspace, plan: Plan, verify: Verify) -> Mend:
-    """Checks the run and requeues what is found; where it went."""
-
-    def check_and_requeue() -> dict[str, Path]:
-        with sole_writer(whole, wait_s=0) as writer:
-            return requeue(whole, workspace, plan, verify(whole), writer=writer)
-
-    return check_and_requeue
-
-
-@pytest.fixture
-def remake(whole: RunFolder, plan: Plan, explain: Explain, merge: Merge) -> Mend:
-    """Computes what is due again, and merges; what the merge said."""
-
-    def resume_and_reduce() -> MergeReport:
-        for block, shard in enumerate(plan.shards[2:-1]):
-            explain(whole, dict(plan.layouts), block=block, identity=shard.identity)
-        return merge(whole, dict(plan.layouts))
-
-    return resume_and_reduce
 
 
 def place_of(store: Path, name: str) -> int:

@@ -30,29 +30,6 @@ CHUNK = "segnet/depth/irof/c.0.0.1.0.0"
 STATUS = "segnet/depth/status/c.0.0.1.0"
 
 
-@pytest.fixture
-def make_room(whole: RunFolder, workspace: Workspace, plan: Plan, verify: Verify) -> Mend:
-    """Checks the run and requeues what is found; where it went."""
-
-    def check_and_requeue() -> dict[str, Path]:
-        with sole_writer(whole, wait_s=0) as writer:
-            return requeue(whole, workspace, plan, verify(whole), writer=writer)
-
-    return check_and_requeue
-
-
-@pytest.fixture
-def remake(whole: RunFolder, plan: Plan, explain: Explain, merge: Merge) -> Mend:
-    """Computes what is due again, and merges; what the merge said."""
-
-    def resume_and_reduce() -> MergeReport:
-        for block, shard in enumerate(plan.shards[2:-1]):
-            explain(whole, dict(plan.layouts), block=block, identity=shard.identity)
-        return merge(whole, dict(plan.layouts))
-
-    return resume_and_reduce
-
-
 @pytest.mark.parametrize("file", [CHUNK, STATUS])
 def test_a_damaged_shard_is_due_again_and_then_the_store_is_as_it_was(
     *,
