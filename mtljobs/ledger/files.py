@@ -134,7 +134,7 @@ def remove_tree(folder: Path) -> None:
             return
 
 
-def hash_file(path: Path) -> str:
+def hash_file(path: Path | str) -> str:
     """SHA-256 of a file's bytes, 64 hex digits."""
-    with path.open("rb", buffering=0) as file:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (paths are slow to make)
         return hashlib.file_digest(file, "sha256").hexdigest()

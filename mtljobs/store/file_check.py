@@ -22,21 +22,20 @@ def check_files(held: Held, *, reads: bool, checked: Checked) -> Iterator[Findin
     """
     for name, (sha256, size) in held.record.files.items():
         source = held.place.find(name)
-        path = source.path(name)
         checked.files += 1
         found = source.size(name)
         if found is None:
             detail = f"expected {size} bytes, found nothing: {AGAIN}"
-            yield Finding("missing file", path, held.shard, detail)
+            yield Finding("missing file", source.path(name), held.shard, detail)
         elif found != size:
             detail = f"expected {size} bytes, found {found}: {AGAIN}"
-            yield Finding("changed file", path, held.shard, detail)
+            yield Finding("changed file", source.path(name), held.shard, detail)
         elif reads:
             checked.bytes += size
             actual = _hash(source, name)
             if actual != sha256:
                 detail = f"expected sha256 {sha256}, found {actual}: {AGAIN}"
-                yield Finding("changed file", path, held.shard, detail)
+                yield Finding("changed file", source.path(name), held.shard, detail)
 
 
 def _hash(source: Source, name: str) -> str:

@@ -113,11 +113,12 @@ def _find_places(
         for shard in plan.shards[:-1]
         if shard.shared and (folder := result_folder(workspace, run, shard)).is_dir()
     }
-    names = {path.name for path in _listed(run.committed) if path.is_dir()}
-    names |= {path.stem for path in _listed(run.ledger) if path.suffix == ".json"}
+    committed, ledger = run.committed, run.ledger  # made once: of ten thousand, paths are slow
+    names = {path.name for path in _listed(committed) if path.is_dir()}
+    names |= {path.stem for path in _listed(ledger) if path.suffix == ".json"}
     for name in names:
-        merged = Place(run.ledger / f"{name}.json", (store,))
-        folder = run.committed / name
+        merged = Place(ledger / f"{name}.json", (store,))
+        folder = committed / name
         # Twice, as a merge may move the record from the second place to the first meanwhile.
         places[name] = (merged, Place(folder / RECORD, (FolderSource(folder), store))) * 2
     return dict(sorted(places.items()))

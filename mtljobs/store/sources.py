@@ -75,14 +75,14 @@ class FolderSource:
 
     def read(self, name: str, part: slice = WHOLE) -> bytes:
         """No more of the file than the part."""
-        with self.path(name).open("rb") as file:
+        with open(self._prefix + name, "rb") as file:  # noqa: PTH123
             start, stop, _ = part.indices(os.fstat(file.fileno()).st_size)
             file.seek(start)
             return file.read(stop - start)
 
     def hash(self, name: str) -> str:
         """Of the whole file, a part at a time."""
-        return hash_file(self.path(name))
+        return hash_file(self._prefix + name)
 
 
 def check_file(source: Source, name: str, *, sha256: str, size: int) -> None:
