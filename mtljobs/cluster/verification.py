@@ -18,9 +18,9 @@ from mtljobs.ledger.paths import RunFolder
 from mtljobs.plan.frozen import read_plan
 from mtljobs.results.verification import Verification, verify
 from mtljobs.store.findings import Checked, Finding
-from mtljobs.store.merge import Writer, sole_writer
 from mtljobs.store.requeue import requeue
 from mtljobs.store.verification import Level
+from mtljobs.store.writer import Writer, sole_writer
 
 MERGE_WAIT_S = 600.0
 RENEW_S = 30.0

@@ -6,7 +6,7 @@ for all; a backend is chosen by a run's first plan.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ from mtljobs.store.chunks import ChunkName, chunk_index, chunk_region, find_arra
 from mtljobs.store.findings import Finding
 from mtljobs.store.schema import Array, Node
 from mtljobs.store.sources import Source
+from mtljobs.store.writer import Writer
 
 Schema = Mapping[str, Node]
 
@@ -110,30 +111,17 @@ class Backend(Protocol):
         ...
 
     def update(
-        self,
-        store: Path,
-        schema: Schema,
-        commits: Sequence[Commit],
-        *,
-        aside: Path,
-        renew: Callable[[], None],
+        self, store: Path, schema: Schema, commits: Sequence[Commit], *, writer: Writer
     ) -> None:
         """Grow the store to a plan, and take the chunks of commits in.
 
         Args:
-            aside: Private folder on the same file system for unfinished files.
-            renew: To be called each minute.
+            writer: Of the store; to be renewed each minute.
         """
         ...
 
     def withdraw(
-        self,
-        store: Path,
-        schema: Schema,
-        names: Mapping[str, Path],
-        *,
-        aside: Path,
-        renew: Callable[[], None],
+        self, store: Path, schema: Schema, names: Mapping[str, Path], *, writer: Writer
     ) -> None:
         """Move files out of the store, in this order.
 

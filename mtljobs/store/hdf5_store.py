@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from mtljobs.store.forms import hdf5_form
 from mtljobs.store.hdf5_file import Hdf5Source, describe, documents
 from mtljobs.store.seal import is_sealed
 from mtljobs.store.sources import FolderSource, Source
+from mtljobs.store.writer import Writer
 
 ITSELF = "."
 """The file's name among those that are in it."""
@@ -49,13 +50,7 @@ class Hdf5Store:
             growth.check_growth(found, documents(schema), labels=labels, schema=schema)
 
     def update(
-        self,
-        store: Path,
-        schema: Schema,
-        commits: Sequence[Commit],
-        *,
-        aside: Path,
-        renew: Callable[[], None],
+        self, store: Path, schema: Schema, commits: Sequence[Commit], *, writer: Writer
     ) -> None:
         """Write a new file with the chunks of the old one and of the commits, where it differs.
 
@@ -74,16 +69,10 @@ class Hdf5Store:
         chunks = dict.fromkeys(old.names(), old) | {
             name: FolderSource(commit.folder) for commit in commits for name in commit.record.files
         }
-        _replace(store, schema, chunks, aside=aside, renew=renew)
+        _replace(store, schema, chunks, writer=writer)
 
     def withdraw(
-        self,
-        store: Path,
-        schema: Schema,
-        names: Mapping[str, Path],
-        *,
-        aside: Path,
-        renew: Callable[[], None],
+        self, store: Path, schema: Schema, names: Mapping[str, Path], *, writer: Writer
     ) -> None:
         """Copy chunks out, and write the file anew from what else can be read of it."""
         old, there = _list_chunks(store)
@@ -97,7 +86,7 @@ class Hdf5Store:
             _copy(store, names[ITSELF])
         if names and store.exists():
             chunks = dict.fromkeys(there - names.keys(), old)
-            _replace(store, schema, chunks, aside=aside, renew=renew)
+            _replace(store, schema, chunks, writer=writer)
 
     def own_files(self, schema: Schema) -> Collection[str]:
         """None: metadata and coordinates are no chunks."""
@@ -145,16 +134,9 @@ def _list_chunks(store: Path) -> tuple[Source, set[str]]:
         return source, set()
 
 
-def _replace(
-    store: Path,
-    schema: Schema,
-    chunks: Mapping[str, Source],
-    *,
-    aside: Path,
-    renew: Callable[[], None],
-) -> None:
-    unfinished = aside / store.name
-    hdf5_file.write(unfinished, schema, chunks, renew=renew)
+def _replace(store: Path, schema: Schema, chunks: Mapping[str, Source], *, writer: Writer) -> None:
+    unfinished = writer.aside / store.name
+    hdf5_file.write(unfinished, schema, chunks, renew=writer.renew)
     unfinished.replace(store)
     sync_folder(store.parent)
 

@@ -13,15 +13,12 @@ cleaned up.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mtljobs.contracts import ExperimentLayout, Record
-from mtljobs.errors import CorruptionError, InputMissing, StaleSlotError
-from mtljobs.ledger import claims
+from mtljobs.errors import CorruptionError, StaleSlotError
 from mtljobs.ledger.commit import withdraw
 from mtljobs.ledger.files import remove_tree, sync_folder
 from mtljobs.ledger.paths import RunFolder, Workspace, create_folder
@@ -31,8 +28,7 @@ from mtljobs.store.inputs import commit_inputs, inputs_name
 from mtljobs.store.schema import build_schema
 from mtljobs.store.sources import FolderSource, Source, check_file
 from mtljobs.store.staging import Staging
-
-_POLL_S = 0.1
+from mtljobs.store.writer import Writer, sole_writer
 
 
 @dataclass(frozen=True)
@@ -49,27 +45,6 @@ class MergeReport:
     merged: tuple[str, ...]
     kept: tuple[str, ...]
     quarantined: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Writer:
-    """The one process that may change a run's store and ledger.
-
-    Attributes:
-        aside: Its private folder for unfinished files, removed at the end.
-    """
-
-    claim: claims.Claim
-    aside: Path
-
-    def renew(self) -> None:
-        """Say, each minute, that it is alive.
-
-        Raises:
-            InputMissing: It was silent for so long that another one has taken over.
-        """
-        if not self.claim.renew():
-            raise InputMissing("This merge was silent for so long that another took over from it.")
 
 
 def merge(
@@ -109,40 +84,12 @@ def merge(
         own = {run.committed / inputs_name(name, layout) for name, layout in layouts.items()}
         folders = sorted(there | set(filter(Path.is_dir, own)))
         found = _look_through(run, backend, schema, folders=folders, writer=writer)
-        backend.update(store, schema, found.commits, aside=writer.aside, renew=writer.renew)
+        backend.update(store, schema, found.commits, writer=writer)
         _close(run, found.commits)
     if found.refusal is not None:
         raise found.refusal
     merged = tuple(commit.folder.name for commit in found.commits)
     return MergeReport(merged, tuple(found.kept), wrong | found.wrong)
-
-
-@contextmanager
-def sole_writer(run: RunFolder, *, wait_s: float) -> Iterator[Writer]:
-    """While inside, nobody else changes the store or the ledger.
-
-    Args:
-        wait_s: How long to wait for somebody else to end.
-
-    Raises:
-        InputMissing: Another merge is still running after `wait_s`.
-    """
-    deadline = time.monotonic() + wait_s
-    while (claim := claims.acquire(run.merging)) is None:
-        if time.monotonic() > deadline:
-            raise InputMissing(
-                f"Another process is merging {run.name} ({claims.find_holder(run.merging)}). Merge "
-                "again when it is done; one that was killed counts as such after five minutes."
-            )
-        time.sleep(_POLL_S)
-    aside = claim.folder / str(claim.number)
-    try:
-        for left_by_the_dead in filter(Path.is_dir, claim.folder.iterdir()):
-            remove_tree(left_by_the_dead)  # their claims are files and stay
-        yield Writer(claim, create_folder(aside))
-    finally:
-        remove_tree(aside)
-        claim.release()
 
 
 def _commit_inputs(

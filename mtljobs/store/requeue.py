@@ -20,8 +20,8 @@ from mtljobs.plan.frozen import Plan
 from mtljobs.store.backend import load_backend
 from mtljobs.store.chunks import ChunkName
 from mtljobs.store.findings import Finding, Kind
-from mtljobs.store.merge import Writer
 from mtljobs.store.schema import build_schema
+from mtljobs.store.writer import Writer
 
 LOOSE: frozenset[Kind] = frozenset({"unknown file", "wrong metadata"})
 """Kinds of findings about a file that is no shard's; a store's own are written anew by a merge."""
@@ -73,9 +73,7 @@ def requeue(
             writer.renew()
             create_folder(moved[str(path)].parent)
             path.rename(moved[str(path)])
-    backend.withdraw(
-        store, build_schema(plan.layouts), out_of_store, aside=writer.aside, renew=writer.renew
-    )
+    backend.withdraw(store, build_schema(plan.layouts), out_of_store, writer=writer)
     return moved
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mtljobs.ledger.files import sync_folder
@@ -13,6 +13,7 @@ from mtljobs.store.chunks import ChunkName
 from mtljobs.store.findings import Finding
 from mtljobs.store.forms import zarr_form
 from mtljobs.store.sources import FolderSource, Source
+from mtljobs.store.writer import Writer
 
 
 class ZarrStore:
@@ -34,18 +35,12 @@ class ZarrStore:
         return FolderSource(store)
 
     def update(
-        self,
-        store: Path,
-        schema: Schema,
-        commits: Sequence[Commit],
-        *,
-        aside: Path,
-        renew: Callable[[], None],
+        self, store: Path, schema: Schema, commits: Sequence[Commit], *, writer: Writer
     ) -> None:
         """Write metadata and coordinates, the root's last; then move chunks, `status` last."""
-        zarr_files.grow(store, schema, aside=aside)
+        zarr_files.grow(store, schema, aside=writer.aside)
         for commit in commits:
-            renew()
+            writer.renew()
             names = commit.record.files.keys()
             # Readers trust what `status` says, so it says so last.
             statuses = {name for name in names if ChunkName.of(name).says_done}
@@ -53,19 +48,13 @@ class ZarrStore:
             _move(statuses, commit.folder, store)
 
     def withdraw(
-        self,
-        store: Path,
-        schema: Schema,
-        names: Mapping[str, Path],
-        *,
-        aside: Path,
-        renew: Callable[[], None],
+        self, store: Path, schema: Schema, names: Mapping[str, Path], *, writer: Writer
     ) -> None:
         """Move the files."""
-        del schema, aside
+        del schema
         for name, folder in names.items():
             if (store / name).exists():
-                renew()
+                writer.renew()
                 create_folder((folder / name).parent)
                 (store / name).rename(folder / name)
 

@@ -20,11 +20,12 @@ from mtljobs.plan.networks import shard_identity
 from mtljobs.store import merge as merging
 from mtljobs.store.backend import Backend, load_backend
 from mtljobs.store.findings import Checked, Finding
-from mtljobs.store.merge import MergeReport, sole_writer
+from mtljobs.store.merge import MergeReport
 from mtljobs.store.requeue import requeue
 from mtljobs.store.schema import build_schema
 from mtljobs.store.staging import Staging
 from mtljobs.store.verification import Level, check_store
+from mtljobs.store.writer import sole_writer
 
 Layouts = dict[str, ExperimentLayout]
 

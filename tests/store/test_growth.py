@@ -15,6 +15,7 @@ from mtljobs.ledger.paths import RunFolder, create_folder
 from mtljobs.store import zarr_files
 from mtljobs.store.backend import Backend
 from mtljobs.store.schema import build_schema
+from mtljobs.store.writer import sole_writer
 
 Tree = Callable[[Path], dict[str, bytes]]
 
@@ -25,12 +26,13 @@ pytestmark = pytest.mark.parametrize("backend_name", ["zarr", "hdf5"], indirect=
 @pytest.fixture
 def grow(tmp_path: Path, backend: Backend) -> Callable[..., Path]:
     def grow_to(name: str, **layouts: ExperimentLayout) -> Path:
-        aside = create_folder(tmp_path / "aside")
         schema = build_schema(layouts)
-        store = backend.path(RunFolder(create_folder(tmp_path / name)))
+        run = RunFolder(create_folder(tmp_path / name))
+        store = backend.path(run)
         backend.check_growth(store, schema)
-        backend.update(store, schema, (), aside=aside, renew=lambda: None)
-        assert list(aside.iterdir()) == []
+        with sole_writer(run, wait_s=0) as writer:
+            backend.update(store, schema, (), writer=writer)
+            assert list(writer.aside.iterdir()) == []
         return store
 
     return grow_to

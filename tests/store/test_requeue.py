@@ -15,8 +15,9 @@ from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.ledger.records import find_done
 from mtljobs.plan.frozen import Plan
 from mtljobs.store.findings import Finding
-from mtljobs.store.merge import MergeReport, sole_writer
+from mtljobs.store.merge import MergeReport
 from mtljobs.store.requeue import requeue
+from mtljobs.store.writer import sole_writer
 
 Layouts = dict[str, ExperimentLayout]
 Explain = Callable[..., str]

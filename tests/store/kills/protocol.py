@@ -27,10 +27,11 @@ from mtljobs.ledger.records import RECORD, make_record, write_record
 from mtljobs.plan.frozen import Plan
 from mtljobs.store.backend import load_backend
 from mtljobs.store.findings import Finding
-from mtljobs.store.merge import merge, sole_writer
+from mtljobs.store.merge import merge
 from mtljobs.store.requeue import requeue
 from mtljobs.store.schema import build_schema
 from mtljobs.store.staging import Staging
+from mtljobs.store.writer import sole_writer
 
 os.fsync = lambda descriptor: None
 
