@@ -4,13 +4,14 @@ Line 1 is the header (grid, cells, layouts, resources, and a table of every key 
 value for, with each of its values, once). Then comes a line for each field of a shard, with the
 values of all shards. Settings, inputs and places are rows of positions in the table, each row once,
 and parents are positions among the shards: ten thousand shards differ in little, and each of their
-workers reads all. The newest file is the whole run; older ones stay for the workers that were
-started with them.
+workers reads all. The last line is the SHA-256 of the others. The newest file is the whole run;
+older ones stay for the workers that were started with them.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -104,9 +105,14 @@ def freeze_plan(run: RunFolder, plan: Plan, *, previous: Plan | None) -> Path:
     return path
 
 
+def plan_files(run: RunFolder) -> list[Path]:
+    """The run's plan files, the newest first."""
+    return sorted(run.plans.glob("[0-9]*.jsonl"), key=lambda path: int(path.stem), reverse=True)
+
+
 def newest_plan(run: RunFolder) -> Path | None:
     """The run's newest plan file."""
-    return max(run.plans.glob("[0-9]*.jsonl"), default=None, key=lambda path: int(path.stem))
+    return next(iter(plan_files(run)), None)
 
 
 @lru_cache(maxsize=16)
@@ -184,13 +190,22 @@ def _text(plan: Plan) -> str:
         "table": table.to_json(),
     }
     lines = (header, *({key: values} for key, values in columns.items()))
-    return "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
+    text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
+    return text + _seal(text)
+
+
+def _seal(text: str) -> str:
+    """The line that ends a plan."""
+    return json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest()}) + "\n"
 
 
 def _plan(text: str) -> Plan:
-    header, *lines = map(json.loads, text.splitlines())
+    *body, seal = text.splitlines(keepends=True)
+    header, *lines = map(json.loads, body)
     if header["format"] != FORMAT:
         raise ValueError("written by another release")
+    if seal != _seal("".join(body)):
+        raise ValueError("its last line is not the SHA-256 of the others")
     columns = {key: values for line in lines for key, values in line.items()}
     names, table = columns["name"], header["table"]
     columns["parents"] = [_pick(names, positions) for positions in columns["parents"]]

@@ -9,13 +9,13 @@ from typing import Literal
 
 from mtljobs.contracts import Progress
 from mtljobs.ledger.paths import RunFolder, Workspace
-from mtljobs.plan.frozen import Plan, read_plan
+from mtljobs.plan.frozen import Plan
 from mtljobs.store.backend import Backend, Schema, load_backend, read_part
 from mtljobs.store.file_check import check_files, find_unknown
 from mtljobs.store.findings import Checked, Finding
 from mtljobs.store.inventory import Inventory, take_inventory
 from mtljobs.store.leftovers import find_leftovers
-from mtljobs.store.plan_check import check_plan
+from mtljobs.store.plan_check import check_plans, read_plans
 from mtljobs.store.schema import build_schema
 from mtljobs.store.values import check_values, find_missing_items, read_n_segments
 
@@ -44,7 +44,7 @@ def check_store(
     yield from find_unknown(inventory, backend.own_files(build_schema(plan.layouts)))
     yield from find_leftovers(run, workspace)
     if level != "quick":
-        yield from check_plan(run, plan)
+        yield from check_plans(run, plan)
     yield from _check_shards(
         inventory, backend, plan, level=level, checked=checked, progress=progress
     )
@@ -58,9 +58,8 @@ def _check_own_files(inventory: Inventory, backend: Backend, *, reads: bool) -> 
 
 
 def _schemas(run: RunFolder) -> Iterator[Schema]:
-    """Of the run's plans, the newest first."""
-    paths = sorted(run.plans.glob("[0-9]*.jsonl"), key=lambda path: int(path.stem), reverse=True)
-    return (build_schema(read_plan(path).layouts) for path in paths)
+    """Of the run's plans that can be read, the newest first."""
+    return (build_schema(plan.layouts) for plan in read_plans(run) if isinstance(plan, Plan))
 
 
 def _check_shards(

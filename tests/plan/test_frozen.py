@@ -119,6 +119,17 @@ def test_plan_cut_inside_of_a_line_is_refused(run, first, tmp_path):
         read_plan(path)
 
 
+def test_a_bit_that_changes_anywhere_in_a_plan_is_corruption(run, first, tmp_path):
+    content = freeze_plan(run, first, previous=None).read_bytes()
+    for place in [*range(0, len(content), 97), len(content) - 1]:
+        changed = bytearray(content)
+        changed[place] ^= 1 << place % 8
+        path = tmp_path / f"{place}.jsonl"
+        path.write_bytes(changed)
+        with pytest.raises(CorruptionError, match="no whole plan"):
+            read_plan(path)
+
+
 @pytest.mark.parametrize(
     "text", ["[]", '"plan"', "{}", "null", "\x00", '{"format": "mtljobs-plan-1", "shards": 0}']
 )

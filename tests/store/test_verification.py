@@ -18,7 +18,7 @@ from mtljobs.ledger.commit import new_staging
 from mtljobs.ledger.files import hash_file
 from mtljobs.ledger.paths import RunFolder, Workspace, create_folder
 from mtljobs.ledger.records import RECORD, make_record, write_record
-from mtljobs.plan.frozen import Plan, freeze_plan
+from mtljobs.plan.frozen import Plan, freeze_plan, read_plan
 from mtljobs.store import schema, sources, zarr_files
 from mtljobs.store.findings import Checked, Finding
 from mtljobs.store.merge import MergeReport
@@ -149,6 +149,22 @@ def test_missing_shortened_and_foreign_files_are_all_named_even_by_the_quick_loo
         ("unknown file", "note.txt"),
         ("unknown file", "more"),
     }
+
+
+@pytest.mark.parametrize("root", ["there", "gone"])
+def test_an_outgrown_plan_that_is_broken_is_one_finding_and_hides_no_other(
+    whole: RunFolder, verify: Verify, plan: Plan, flip: Flip, root: str
+) -> None:
+    grown = dataclasses.replace(plan, grid="again")
+    freeze_plan(whole, grown, previous=plan)
+    flip(whole.plans / "0001.jsonl")
+    read_plan.cache_clear()
+    flip(whole.store / CHUNK)
+    if root == "gone":  # then it does not say which plan the store has grown to
+        (whole.store / "zarr.json").unlink()
+    found = set(kinds(verify(whole, plan=grown)))
+    also = {("missing file", "zarr.json")} if root == "gone" else set()
+    assert found == also | {("changed file", Path(CHUNK).name), ("wrong plan", "0001.jsonl")}
 
 
 def test_a_file_that_the_disk_does_not_give_hides_no_other(
