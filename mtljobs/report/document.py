@@ -8,14 +8,13 @@ from pathlib import Path
 
 from mtljobs.report.markup import Markup, element, join
 
-STYLE_SHEET = Path(__file__).with_name("page.css")
-SCRIPT = Path(__file__).with_name("page.js")
+_BROWSER = Path(__file__).with_name("browser")
+_SCRIPTS = ("items.js", "pictures.js", "chart.js", "explorer.js")
 
 
 def html_document(title: str, content: Markup) -> str:
     """A whole document with the page's style and script inside."""
-    style = STYLE_SHEET.read_text(encoding="utf-8")
-    script = SCRIPT.read_text(encoding="utf-8")
+    style, script = _read("page.css"), read_script()
     policy = (
         f"default-src 'none'; img-src data:; style-src {_source(style)}; "
         f"script-src {_source(script)}; base-uri 'none'; form-action 'none'"
@@ -30,9 +29,20 @@ def html_document(title: str, content: Markup) -> str:
         ],
         "\n",
     )
-    body = element("body", content, "\n", element("script", Markup(script)))
+    body = element(
+        "body", content, "\n", element("script", Markup(script), attributes={"type": "module"})
+    )
     document = element("html", element("head", head), body, attributes={"lang": "en"})
     return f"<!DOCTYPE html>\n{document}\n"
+
+
+def read_script() -> str:
+    """The page's script: its files, each of which uses what those before it define."""
+    return "\n".join(map(_read, _SCRIPTS))
+
+
+def _read(name: str) -> str:
+    return (_BROWSER / name).read_text(encoding="utf-8")
 
 
 def _source(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The section in which a reader looks at one item at a time; `page.js` brings it to life."""
+"""The section in which a reader looks at one item at a time; `browser/` brings it to life."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from mtljobs.errors import UserError
 from mtljobs.ledger.attempts import begin
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.report import write_report
-from mtljobs.report.document import SCRIPT
+from mtljobs.report.document import read_script
 from mtljobs.report.page import render_page
 from mtljobs.report.provenance import describe_choice
 from mtljobs.report.writing import draw
@@ -78,8 +78,8 @@ def test_the_page_needs_no_other_file_and_no_network(text: str) -> None:
 def test_the_page_allows_its_own_script_and_style_alone(text: str) -> None:
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)[1]
     rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
-    for tag in ("script", "style"):
-        inline = re.findall(rf"<{tag}>(.*?)</{tag}>", text, flags=re.DOTALL)
+    for tag, opening in (("script", 'script type="module"'), ("style", "style")):
+        inline = re.findall(rf"<{opening}>(.*?)</{tag}>", text, flags=re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(inline[0].encode()).digest()).decode()
         assert (len(inline), rules[f"{tag}-src"]) == (1, f"'sha256-{digest}'")
     assert (rules["default-src"], rules["img-src"]) == ("'none'", "data:")
@@ -87,7 +87,7 @@ def test_the_page_allows_its_own_script_and_style_alone(text: str) -> None:
 
 
 def test_the_script_makes_nothing_of_text_but_text() -> None:
-    script = SCRIPT.read_text(encoding="utf-8")
+    script = read_script()
     for door in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval",
                  "Function(", "fetch", "XMLHttpRequest", "import"):  # fmt: skip
         assert door not in script
