@@ -65,10 +65,10 @@ def _describe(found: Verification) -> str:
 
 def _conclude(run: RunFolder, outcome: Outcome) -> str:
     damage = outcome.verification.damage
-    if not damage:
+    if not damage and not outcome.moved:
         return "nothing is damaged"
-    count = counted(len(damage), "finding")
-    if all(finding.kind == "wrong plan" for finding in damage):
+    count = counted(len(damage), "finding") if damage else "nothing is damaged"
+    if damage and all(finding.kind == "wrong plan" for finding in damage):
         return f"{count}; a plan is not computed, so it is mended as said above"
     mending = f"`mtljobs resume {run.name}` and then `mtljobs reduce {run.name}`"
     if outcome.moved:

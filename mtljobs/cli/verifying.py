@@ -43,6 +43,13 @@ def verify(
             help="Move what is damaged into the run's quarantine; `resume` computes it again.",
         ),
     ] = False,
+    missing: Annotated[
+        bool,
+        typer.Option(
+            "--missing",
+            help="With --requeue: also shards with missing items, once their input is back.",
+        ),
+    ] = False,
     workspace: WorkspaceOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -61,6 +68,11 @@ def verify(
 
     if quick and decode:
         raise UserError("--quick reads names alone and --decode every number: give one of them.")
+    if missing and not requeue:
+        raise UserError(
+            "--missing says what else --requeue makes room for, and is of no use without it: give "
+            "both. Missing items are named in any case."
+        )
     found = find_run(run, open_workspace(workspace))
     if recompute:
         require_compute()
@@ -72,6 +84,7 @@ def verify(
             recomputed=recompute,
             seed=drawn,
             makes_room=requeue,
+            with_missing=missing,
             progress=shown,
         )
     if as_json:

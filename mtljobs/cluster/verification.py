@@ -45,6 +45,7 @@ def verify_run(
     recomputed: int,
     seed: int,
     makes_room: bool,
+    with_missing: bool,
     progress: Progress,
 ) -> Outcome:
     """Check a run, and move what is damaged into quarantine if that is asked for.
@@ -52,7 +53,8 @@ def verify_run(
     Args:
         recomputed: How many explain shards to compute again.
         seed: Of the choice of these.
-        makes_room: Requeue; nobody else merges meanwhile.
+        makes_room: Requeue what is damaged; nobody else merges meanwhile.
+        with_missing: And shards with missing items.
 
     Raises:
         InputMissing: Somebody else is merging, or took over.
@@ -73,7 +75,9 @@ def verify_run(
         found = dataclasses.replace(found, findings=found.findings + again)
         moved = {}
         if writer is not None:
-            moved = requeue(run, workspace, plan, found.damage, writer=writer)
+            missing = [note for note in found.notes if note.kind == "missing items"]
+            due = (*found.damage, *(missing if with_missing else ()))
+            moved = requeue(run, workspace, plan, due, writer=writer)
     return Outcome(found, moved)
 
 

@@ -89,7 +89,7 @@ def compare(run: xr.DataTree, *, by_group: bool = False) -> tuple[Comparison, ..
     the seeds that there are. An experiment without a dense network has none.
 
     Args:
-        run: As `open_run` gives it, or part of it.
+        run: As `open_run` gives it, or a selection that keeps its axes: `run.sel(seed=[0])`.
         by_group: A row per group instead of one for all; the family of the correction grows.
 
     Raises:

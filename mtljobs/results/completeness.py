@@ -23,8 +23,8 @@ Slot = tuple[str, float, int]
 
 
 _MENDING = (
-    " (first restore the files that the logs of the explain shards name, and remove these shards' "
-    "records from the run's ledger)"
+    " (first restore the files that the logs of the explain shards name, then `mtljobs verify "
+    "--requeue --missing`)"
 )
 
 

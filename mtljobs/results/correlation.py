@@ -69,7 +69,7 @@ def correlate(run: xr.DataTree) -> tuple[Correlation, ...]:
     takes the networks for exchangeable.
 
     Args:
-        run: As `open_run` gives it, or part of it.
+        run: As `open_run` gives it, or a selection that keeps its axes: `run.sel(seed=[0])`.
 
     Raises:
         CorruptionError: An item's status says ok, and it has no curve.
@@ -89,7 +89,7 @@ def correlate_images(run: xr.DataTree) -> tuple[ImageCorrelation, ...]:
     Say their median and range.
 
     Args:
-        run: As `open_run` gives it, or part of it.
+        run: As `open_run` gives it, or a selection that keeps its axes: `run.sel(seed=[0])`.
 
     Raises:
         CorruptionError: An item's status says ok, and it has no curve.

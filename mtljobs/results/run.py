@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import warnings
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from zarr.storage import ZipStore
 
-from mtljobs.errors import UserError
+from mtljobs.errors import CorruptionError, UserError
 from mtljobs.ledger.paths import RunFolder, Workspace, open_workspace
 from mtljobs.plan.frozen import Plan, read_newest
 from mtljobs.results.areas import MEASURE
 from mtljobs.results.maps import SIZE
 from mtljobs.store.backend import load_backend
 from mtljobs.store.live import LiveStore
+from mtljobs.store.schema import SCHEMA_VERSION
 
 Place = tuple[str, str]
 """(experiment, task) of a node."""
@@ -31,12 +34,14 @@ def open_run(path: str | Path, *, live: bool = False) -> xr.DataTree:
     there name the measure of its curves, and the images' rows and columns.
 
     Args:
-        path: A run's folder, its `store.zarr` or `store.h5`, or the name of a run in the workspace
-            (`$MTLJOBS_WORKSPACE`, else `./runs`).
+        path: A run's folder, its `store.zarr` or `store.h5`, what `mtljobs export` made of these,
+            or the name of a run in the workspace (`$MTLJOBS_WORKSPACE`, else `./runs`).
         live: Show what is finished but not merged too, as of now; the run's folder is needed.
 
     Raises:
-        UserError: There is no such run, or it has no store yet and `live` is False.
+        UserError: There is no such run, it has no store yet and `live` is False, or it is of a
+            later format than this release reads.
+        CorruptionError: The store cannot be read.
     """
     if live:
         run, plan = _find_plan(path)
@@ -48,23 +53,55 @@ def open_run(path: str | Path, *, live: bool = False) -> xr.DataTree:
 
 
 def _open(store: Path | LiveStore) -> xr.DataTree:
-    is_file = isinstance(store, Path) and store.is_file()
-    with warnings.catch_warnings():
-        # zarr 3.1 warns that other readers of Zarr do not know the filters of HDF5.
-        warnings.filterwarnings("ignore", "Numcodecs codecs are not in the Zarr")
-        tree: xr.DataTree = xr.open_datatree(
-            store,  # type: ignore[arg-type]
-            engine="h5netcdf" if is_file else "zarr",
-            chunks=None,
-        )
+    is_archive = isinstance(store, Path) and zipfile.is_zipfile(store)
+    is_file = isinstance(store, Path) and store.is_file() and not is_archive
+    try:
+        with warnings.catch_warnings():
+            # zarr 3.1 warns that other readers of Zarr do not know the filters of HDF5.
+            warnings.filterwarnings("ignore", "Numcodecs codecs are not in the Zarr")
+            # A node inside of a store has none, and is refused below.
+            warnings.filterwarnings("ignore", "Failed to open Zarr store with consolidated")
+            tree: xr.DataTree = xr.open_datatree(
+                ZipStore(store, mode="r") if is_archive else store,  # type: ignore[arg-type]
+                engine="h5netcdf" if is_file else "zarr",
+                chunks=None,
+            )
+    # What zarr and HDF5 raise where bytes make no sense to them.
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise CorruptionError(
+            f"{_describe(store)} cannot be read as a store of results ({error}). `mtljobs verify` "
+            "says what is damaged in a run; a copy is to be made again."
+        ) from error
+    _check_version(tree, _describe(store))
     return tree
+
+
+def _describe(store: Path | LiveStore) -> str:
+    return str(store) if isinstance(store, Path) else "what the run has so far"
+
+
+def _check_version(tree: xr.DataTree, what: str) -> None:
+    """Return where the tree is a run's, of a version that is known here."""
+    version = tree.attrs.get("schema_version")
+    if version is None or not any("tasks" in node.attrs for node in tree.children.values()):
+        raise UserError(
+            f"{what} is no store of results: expected a group with the attribute schema_version "
+            "that holds experiments, found another. Give the run's folder, or its store as a whole."
+        )
+    if version > SCHEMA_VERSION:
+        raise UserError(
+            f"{what} has the format {version}, and this release of mtljobs reads up to "
+            f"{SCHEMA_VERSION}: it could misread the rest. Update mtljobs."
+        )
 
 
 def _complete(stored: xr.DataTree, *, name: str) -> xr.DataTree:
     """Axes in order, and beside each task's arrays what its areas and maps need."""
+    experiments = (node for node in stored.children.values() if "tasks" in node.attrs)
+    known = [stored, *(node for experiment in experiments for node in experiment.subtree)]
     # With what a node inherits: a task's labels of sparsity are its experiment's.
-    nodes = {node.path: _sorted(node.to_dataset()) for node in stored.subtree}
-    for node in stored.subtree:
+    nodes = {node.path: _sorted(node.to_dataset()) for node in known}
+    for node in known:
         if "irof" in node.data_vars and node.parent is not None:
             n_segments = nodes[f"{node.parent.path}/inputs"]["n_segments"].variable
             experiment = json.loads(node.parent.attrs["settings"])["experiment"]
@@ -79,10 +116,20 @@ def _complete(stored: xr.DataTree, *, name: str) -> xr.DataTree:
 
 
 def task_nodes(run: xr.DataTree) -> Iterator[tuple[Place, xr.DataTree]]:
-    """Every (experiment, task) of a run with its node, tasks in their experiment's order."""
+    """Every (experiment, task) of a run with its node, tasks in their experiment's order.
+
+    Raises:
+        UserError: It is the tree of something else, as of one experiment.
+    """
     for name, experiment in run.children.items():
+        if "tasks" not in experiment.attrs:
+            raise UserError(
+                f"expected a run's tree, as `open_run` gives it, found the node {run.path} with "
+                f"{', '.join(run.children)} below: ask for the whole run, and take from the answer."
+            )
         for task in experiment.attrs["tasks"].split():
-            yield (name, task), experiment.children[task]
+            if task in experiment.children:
+                yield (name, task), experiment.children[task]
 
 
 def find_store(path: str | Path) -> Path:
@@ -133,7 +180,9 @@ def _no_run(path: str | Path) -> UserError:
 
 def _run_name(store: Path) -> str:
     stored = RunFolder(store.resolve().parent)
-    return stored.name if store.resolve() in {stored.store, stored.store_file} else store.stem
+    if store.resolve() in {stored.store, stored.store_file}:
+        return stored.name
+    return Path(store.name.removesuffix(".zip")).stem
 
 
 def _sorted(dataset: xr.Dataset) -> xr.Dataset:

@@ -29,7 +29,7 @@ Each sparsity beside the dense network, image by image, over the items that both
 where faithfulness fell. Difference: mean [95 % bootstrap interval over images]; shift: median
 difference by Hodges and Lehmann; effect: matched-pairs rank-biserial correlation; p: Wilcoxon's
 signed-rank test (exact for few images: fewer than 6 are never significant), and corrected by Holm
-for all comparisons of the experiment. Decline: the smallest sparsity whose comparison, and that of
+for all comparisons of the experiment. Decline: the smallest sparsity whose effect, and that of
 every larger one, is negative with a corrected p < 0.05. Correlation: Spearman's rho over networks,
 positive where better performance goes with more faithful explanations; p by permutation, not
 corrected."""

@@ -42,7 +42,7 @@ class Tables:
 
 
 def tables(
-    run: xr.DataTree, *, allow_partial: bool, planned: Collection[Slot] | None = None
+    run: xr.DataTree, *, allow_partial: bool = False, planned: Collection[Slot] | None = None
 ) -> Tables:
     """Averages of a run.
 

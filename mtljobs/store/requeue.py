@@ -1,4 +1,4 @@
-"""Damaged results out of the way, so that they are due again: `mtljobs verify --requeue`.
+"""Results out of the way, so that they are due again: `mtljobs verify --requeue`.
 
 Every step is one rename, and the record goes first: from then on its shard counts as not done, and
 the merge may replace its chunks, which belong to nobody. Whatever step is the last one: what is
@@ -30,13 +30,13 @@ LOOSE: frozenset[Kind] = frozenset({"unknown file", "wrong metadata"})
 def requeue(
     run: RunFolder, workspace: Workspace, plan: Plan, findings: Iterable[Finding], *, writer: Writer
 ) -> dict[str, Path]:
-    """Move what is damaged into quarantine.
+    """Move what findings are about into quarantine.
 
     A network that is damaged is due again by itself. What was explained with it stays: that was
     computed from the bytes that its identity stands for, as every stage checks what it loads.
 
     Args:
-        findings: Of a check that was made by `writer`.
+        findings: Of a check that was made by `writer`; damage, or missing items.
         writer: Of the store.
 
     Returns:
@@ -45,13 +45,13 @@ def requeue(
     Raises:
         InputMissing: The claim was lost.
     """
-    damage = [finding for finding in findings if not finding.is_note]
+    findings = tuple(findings)
     shared = {
         shard.name: result_folder(workspace, run, shard) for shard in plan.shards if shard.shared
     }
     moved: dict[str, Path] = {}
     out_of_store: dict[str, Path] = {}
-    for shard in sorted({finding.shard for finding in damage if finding.shard is not None}):
+    for shard in sorted({finding.shard for finding in findings if finding.shard is not None}):
         writer.renew()
         for folder in (shared.get(shard, run.committed / shard), run.ledger / f"{shard}.json"):
             if folder.is_dir():
@@ -60,7 +60,7 @@ def requeue(
                 moved[shard] = new_staging(run.quarantine, shard)
                 names = _withdraw_record(run, folder, moved[shard])
                 out_of_store |= dict.fromkeys(names, moved[shard])
-    loose = sorted({finding.path for finding in damage if finding.kind in LOOSE})
+    loose = sorted({finding.path for finding in findings if finding.kind in LOOSE})
     target = new_staging(run.quarantine, "files") if loose else run.quarantine
     backend = load_backend(plan.backend)
     store = backend.path(run)

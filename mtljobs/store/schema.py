@@ -204,7 +204,16 @@ def _coordinates(axis: str, labels: tuple[Label, ...]) -> list[Array]:
     if dtype != "string":
         return [index]
     numbers = tuple(range(len(labels)))
-    twin = Array(f"{axis}_id", (axis,), shape, chunks, "int32", -1, {}, numbers)
+    twin = Array(
+        f"{axis}_id",
+        (axis,),
+        shape,
+        chunks,
+        "int32",
+        -1,
+        {"long_name": f"number of the {axis}"},
+        numbers,
+    )
     return [index, twin]
 
 

@@ -105,5 +105,6 @@ def find_missing_items(held: Held, decode: Decode, checked: Checked) -> Iterator
                 path,
                 held.shard,
                 f"expected results of {found.values.size} items, found {causes}: see the log of "
-                "this shard; averages leave them out",
+                "this shard; averages leave them out. Once their input is back, --requeue "
+                "--missing makes room for the shard to be computed again",
             )

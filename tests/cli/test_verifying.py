@@ -44,6 +44,13 @@ def test_a_plan_that_is_moved_away_is_made_again_by_the_same_submission(
     assert "wrong plan" not in mtljobs("verify study").out
 
 
+def test_missing_items_without_requeue_are_refused(mtljobs, submitted):
+    submitted()
+    answer = mtljobs("verify study --missing")
+    assert answer.code == 2
+    assert "--requeue" in answer.err
+
+
 BREAKING = {
     "no JSON": lambda folder: (folder / RECORD).write_text("{"),
     "no record": lambda folder: (folder / RECORD).unlink(),

@@ -132,7 +132,9 @@ def test_image_lost_while_explaining_costs_its_own_items_alone(desk, finished_de
     desk.work("evaluate")
     refusal = mtljobs("reduce", desk.run.root)
     assert refusal.code == 3
-    assert_paragraph(refusal.err, "8 of 32 items are missing (8 input unreadable)", "ledger")
+    assert_paragraph(
+        refusal.err, "8 of 32 items are missing (8 input unreadable)", "--requeue --missing"
+    )
     partial = mtljobs("reduce", desk.run.root, "--allow-partial")
     assert partial.code == 0
     assert "without 8 items of 1 cell" in partial.out
@@ -148,6 +150,15 @@ def test_image_lost_while_explaining_costs_its_own_items_alone(desk, finished_de
         xr.testing.assert_identical(
             found[task].to_dataset().sel(image=others), whole[task].to_dataset().sel(image=others)
         )
+
+    answer = mtljobs("verify", desk.run.root, "--requeue")
+    assert (answer.code, answer.out.count("moved")) == (0, 0)
+    answer = mtljobs("verify", desk.run.root, "--requeue", "--missing")
+    assert answer.code == 0
+    assert f"moved {explain.name} to {desk.run.quarantine}" in answer.out
+    assert desk.work("explain")[explain.name] == "done"
+    assert mtljobs("reduce", desk.run.root).code == 0
+    assert tree(desk.run.store) == tree(finished_desk.run.store)
 
     # As the refusal says: without its record the shard is explained again.
     (desk.run.ledger / f"{explain.name}.json").unlink()

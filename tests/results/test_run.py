@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from mtljobs.errors import UserError
+from mtljobs.errors import CorruptionError, UserError
 from mtljobs.ledger.paths import RunFolder
-from mtljobs.results import aoc, open_run, quantus
+from mtljobs.results import aoc, compare, open_run, quantus, tables
 
 
 def test_sparsities_and_seeds_come_sorted_with_their_own_values(stored_run, synthetic) -> None:
@@ -86,6 +91,78 @@ def test_a_run_without_a_store_says_when_it_will_have_one(tmp_path: Path) -> Non
     (tmp_path / "young" / "plans").mkdir(parents=True)
     with pytest.raises(UserError, match=r"'young' has no store yet.*mtljobs status young"):
         open_run(tmp_path / "young")
+
+
+@pytest.fixture
+def copied(stored_run: RunFolder, tmp_path: Path) -> Path:
+    """A store that a test may change."""
+    return shutil.copytree(stored_run.store, tmp_path / "copied.zarr")
+
+
+def change_root(store: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    document = json.loads((store / "zarr.json").read_text())
+    change(document)
+    (store / "zarr.json").write_text(json.dumps(document))
+
+
+def test_a_store_of_a_later_format_is_refused(copied: Path) -> None:
+    change_root(copied, lambda root: root["attributes"].update(schema_version=2))
+    with pytest.raises(UserError, match=r"format 2, and this release.*up to 1.*Update mtljobs"):
+        open_run(copied)
+
+
+def test_nodes_that_this_release_does_not_know_are_ignored(copied: Path) -> None:
+    group = {"zarr_format": 3, "node_type": "group", "attributes": {"schema_version": 1}}
+
+    def add(root: dict[str, Any]) -> None:
+        root["consolidated_metadata"]["metadata"] |= {"notes": group, "segnet-netslim/more": group}
+
+    change_root(copied, add)
+    run = open_run(copied)
+    assert "notes" not in run.children
+    assert compare(run)
+    assert tables(run).averages
+
+
+@pytest.mark.parametrize("node", ["segnet-netslim", "segnet-netslim/inputs"])
+def test_a_node_inside_of_a_store_is_no_run(stored_run: RunFolder, node: str) -> None:
+    with pytest.raises(UserError, match=r"is no store of results.*its store as a whole"):
+        open_run(stored_run.store / node)
+
+
+@pytest.mark.parametrize("name", ["other.csv", "store.h5"])
+def test_a_file_that_is_no_store_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"not one")
+    with pytest.raises(CorruptionError, match=rf"{name} cannot be read as a store.*mtljobs verify"):
+        open_run(tmp_path / name)
+
+
+def test_a_store_without_its_root_document_says_how_to_look(copied: Path) -> None:
+    (copied / "zarr.json").write_text("{")
+    with pytest.raises(CorruptionError, match=r"copied\.zarr cannot be read.*mtljobs verify"):
+        open_run(copied)
+
+
+def test_an_archive_of_a_store_opens_like_the_store(stored_run: RunFolder, tmp_path: Path) -> None:
+    archive = tmp_path / "study.zarr.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for path in sorted(filter(Path.is_file, stored_run.store.rglob("*"))):
+            packed.write(path, path.relative_to(stored_run.store))
+    xr.testing.assert_identical(open_run(archive), open_run(stored_run.root))
+
+
+def test_one_experiment_of_a_run_is_not_taken_for_the_run(stored_run: RunFolder) -> None:
+    part = open_run(stored_run.root)["segnet-netslim"]
+    with pytest.raises(UserError, match=r"node /segnet-netslim with .*ask for the whole run"):
+        compare(part)
+
+
+def test_a_run_without_one_of_its_tasks_is_compared_in_the_others(stored_run: RunFolder) -> None:
+    run = open_run(stored_run.root)
+    tasks = {row.task for row in compare(run) if row.experiment == "segnet-netslim"}
+    run["segnet-netslim"] = run["segnet-netslim"].drop_nodes("depth")
+    left = {row.task for row in compare(run) if row.experiment == "segnet-netslim"}
+    assert left == tasks - {"depth"}
 
 
 def test_plain_xarray_opens_the_same_store(stored_run: RunFolder) -> None:
