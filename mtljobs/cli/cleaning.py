@@ -12,6 +12,7 @@ from mtljobs.cli.options import JsonOption, RunArgument, WorkspaceOption
 from mtljobs.errors import UserError, nearest
 
 console = make_console()
+errors = make_console(stderr=True)
 
 
 def clean(
@@ -39,13 +40,15 @@ def clean(
         if kind not in cleaning.KINDS:
             raise UserError(f"nothing is called {kind!r}{nearest(kind, cleaning.KINDS)}.")
     found = find_run(run, open_workspace(workspace))
-    rooms = [cleaning.measure(found, kind) for kind in kinds or cleaning.KEPT | cleaning.KINDS]
     if kinds:
+        asked = (cleaning.measure(found, kind) for kind in kinds)
         rooms = [
             cleaning.remove(found, room.kind)
-            for room in rooms
+            for room in asked
             if room.files and (yes or agrees(room))
         ]
+    else:
+        rooms = list(cleaning.measure_all(found, tell=errors.print))
     if as_json:
         print_json([dataclasses.asdict(room) for room in rooms])
     else:

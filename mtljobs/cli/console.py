@@ -55,10 +55,9 @@ def in_bytes(count: int) -> str:
     """Bytes in decimal units, as quotas count them.
 
     Example:
-        >>> in_bytes(32_768), in_bytes(25_300_000), in_bytes(4_100_000_000_000)
-        ('0.0328 MB', '25.3 MB', '4.1 TB')
+        >>> in_bytes(12), in_bytes(25_300_000), in_bytes(4_100_000_000_000)
+        ('12 B', '25.3 MB', '4.1 TB')
     """
-    unit, size = next(
-        (pair for pair in (("TB", 1e12), ("GB", 1e9)) if count >= pair[1]), ("MB", 1e6)
-    )
+    units = (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+    unit, size = next((pair for pair in units if count >= pair[1]), ("B", 1))
     return f"{count / size:.3g} {unit}"

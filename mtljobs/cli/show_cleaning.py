@@ -28,6 +28,9 @@ def agrees(room: Room) -> bool:
 
 def print_rooms(console: Console, rooms: Sequence[Room], *, title: str) -> None:
     """A line per kind of files."""
+    if not rooms:
+        console.print("nothing was removed")
+        return
     table = make_table(title, "files", "size", "what it is", "if removed")
     for room in rooms:
         what, loss = (KINDS | KEPT)[room.kind]

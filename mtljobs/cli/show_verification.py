@@ -68,8 +68,8 @@ def _conclude(run: RunFolder, outcome: Outcome) -> str:
     if not damage and not outcome.moved:
         return "nothing is damaged"
     count = counted(len(damage), "finding") if damage else "nothing is damaged"
-    if damage and all(finding.kind == "wrong plan" for finding in damage):
-        return f"{count}; a plan is not computed, so it is mended as said above"
+    if any(finding.kind == "wrong plan" for finding in damage):
+        return f"{count}; a plan is not computed: mend it as said above, and look again"
     mending = f"`mtljobs resume {run.name}` and then `mtljobs reduce {run.name}`"
     if outcome.moved:
         return f"{count}; {mending} make what was moved anew"

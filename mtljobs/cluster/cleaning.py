@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtljobs.cluster.runs import run_workspace
+from mtljobs.errors import CorruptionError
 from mtljobs.ledger import attempts, claims
 from mtljobs.ledger.commit import find_dead, find_dead_shared
 from mtljobs.ledger.files import remove_tree
@@ -20,14 +21,17 @@ KINDS = {
     "events": ("TensorBoard's curves of trainings", "cannot be made again"),
     "quarantine": ("results that were not what their records say", "cannot be made again"),
     "networks": ("finished networks that no run here plans", "would be trained again"),
+    "report": ("figures and the page", "`mtljobs report` makes them again"),
 }
 """Kind of files -> what they are, and what it means to remove them."""
 
 KEPT = {
     "store": ("the run's results", "never removed here"),
     "maps": ("saliency maps in a store of many files", "never removed here"),
+    "planned networks": ("finished networks that runs here plan", "never removed here"),
+    "submissions": ("what jobs are given and print", "never removed here"),
 }
-"""The same of what is shown and stays."""
+"""The same of what is shown, where there is any, and stays."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,22 @@ def measure(run: RunFolder, kind: str) -> Room:
         CorruptionError: Some run's plan cannot be read, so nobody knows whose networks are whose.
     """
     return _count(kind, _FINDERS[kind](run))
+
+
+def measure_all(run: RunFolder, *, tell: Callable[[str], None]) -> Iterator[Room]:
+    """What every kind takes, without what stays and is not there.
+
+    Args:
+        tell: Given a sentence about each kind of which nothing can be said.
+    """
+    for kind in KEPT | KINDS:
+        try:
+            room = measure(run, kind)
+        except CorruptionError as error:
+            tell(f"{kind} are left out: {error}")
+            continue
+        if room.files or kind in KINDS:
+            yield room
 
 
 def remove(run: RunFolder, kind: str) -> Room:
@@ -108,13 +128,30 @@ def _find_quarantine(run: RunFolder) -> Iterator[Path]:
 
 def _find_networks(run: RunFolder) -> Iterator[Path]:
     workspace = run_workspace(run)
+    for path, is_planned in _networks(workspace):
+        if not is_planned and not _held(workspace, path.name):
+            yield path
+
+
+def _find_planned_networks(run: RunFolder) -> Iterator[Path]:
+    yield from (path for path, is_planned in _networks(run_workspace(run)) if is_planned)
+
+
+def _networks(workspace: Workspace) -> Iterator[tuple[Path, bool]]:
+    """Every finished network, and whether some run plans it."""
     # Listed before the plans are read: a network is planned before it is there.
     finished = _list(workspace.networks)
     plans = (read_newest(workspace.run(name)) for name in workspace.run_names())
     planned = {shard.identity for plan in plans if plan is not None for shard in plan.shards}
-    for path in finished:
-        if path.name not in planned and not _held(workspace, path.name):
-            yield path
+    yield from ((path, path.name in planned) for path in finished)
+
+
+def _find_report(run: RunFolder) -> Iterator[Path]:
+    yield from _list(run.report)
+
+
+def _find_submissions(run: RunFolder) -> Iterator[Path]:
+    yield from _list(run.submissions)
 
 
 def _find_store(run: RunFolder) -> Iterator[Path]:
@@ -134,6 +171,9 @@ _FINDERS: dict[str, Callable[[RunFolder], Iterator[Path]]] = {
     "networks": _find_networks,
     "store": _find_store,
     "maps": _find_maps,
+    "planned networks": _find_planned_networks,
+    "report": _find_report,
+    "submissions": _find_submissions,
 }
 
 

@@ -124,7 +124,7 @@ def read_plan(path: Path) -> Plan:
     """
     try:
         return _plan(path.read_text(encoding="utf-8"))
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise CorruptionError(
             f"{path} is no whole plan of the format {FORMAT} ({error!r}). Move it away and submit "
             "again: without it the run is what the plan before it says, and no result is lost."

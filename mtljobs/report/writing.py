@@ -21,7 +21,7 @@ from mtljobs.report.overlays import overlays
 from mtljobs.report.page import render_page
 from mtljobs.report.steps import removal_steps
 from mtljobs.report.trends import faithfulness, performance
-from mtljobs.results import Tables, mean_curve, open_run, read_tables
+from mtljobs.results import Tables, compute_tables, mean_curve, open_run
 from mtljobs.results.areas import removes_superpixels
 from mtljobs.results.maps import keeps_maps
 from mtljobs.results.run import task_nodes
@@ -42,7 +42,7 @@ def write_report(run: RunFolder) -> Path:
     """
     tree = open_run(run.root)
     with naming_damage(run):
-        tables = read_tables(run, allow_partial=True)
+        tables = compute_tables(run, allow_partial=True)
         drawings = draw(tree, tables)
     create_folder(run.report)
     for drawing in drawings.all():

@@ -14,7 +14,7 @@ from mtljobs.results.maps import saliency
 from mtljobs.results.performance import Performance
 from mtljobs.results.run import open_run
 from mtljobs.results.sheets import to_markdown
-from mtljobs.results.table_files import markdown, read_tables, write_tables
+from mtljobs.results.table_files import compute_tables, markdown, write_tables
 from mtljobs.results.tabulation import Tables, tables
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "Tables",
     "aoc",
     "compare",
+    "compute_tables",
     "correlate",
     "correlate_images",
     "curves",
@@ -36,7 +37,6 @@ __all__ = [
     "mean_curve",
     "open_run",
     "quantus",
-    "read_tables",
     "saliency",
     "tables",
     "to_markdown",

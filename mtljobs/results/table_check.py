@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from mtljobs.errors import CorruptionError, counted
-from mtljobs.ledger.files import read_json
+from mtljobs.ledger.files import hash_file, read_json
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.results.table_files import RECORDS, read_hashes, table_contents
 from mtljobs.store.findings import Finding
 
 
-def find_stale_tables(run: RunFolder) -> Iterator[Finding]:
-    """Whether the tables rest on the records that are in the ledger; nothing where none are."""
+def find_changed_tables(run: RunFolder) -> Iterator[Finding]:
+    """Tables that are not as they were written, or of other records than the ledger's.
+
+    Nothing where there are none.
+    """
     path = run.tables / RECORDS
     anew = f"`mtljobs reduce {run.name}` writes them anew"
     if not run.tables.is_dir() or not any(run.tables.iterdir()):
         return
     try:
-        used = read_json(path)
+        said = read_json(path)
+        used, tables = said["records"], said["tables"]
     except FileNotFoundError:
         detail = f"expected the hashes of the records that the tables rest on, found none: {anew}"
         yield Finding("missing file", path, None, detail)
         return
-    except CorruptionError as error:
-        yield Finding("changed tables", path, None, f"{error}; {anew}")
+    except (CorruptionError, LookupError, TypeError) as error:
+        detail = f"expected the hashes of records and tables, found that {error!r}; {anew}"
+        yield Finding("changed tables", path, None, detail)
         return
+    yield from _find_changed(run, tables)
     now = read_hashes(run)
     others = sorted(name for name in used.keys() | now if used.get(name) != now.get(name))
     if others:
@@ -39,16 +45,27 @@ def find_stale_tables(run: RunFolder) -> Iterator[Finding]:
         )
 
 
-def find_changed_tables(run: RunFolder) -> Iterator[Finding]:
-    """Tables whose bytes are not what the store gives now; to be asked of an intact store alone."""
-    if not (run.tables / RECORDS).is_file():
-        return
+def _find_changed(run: RunFolder, hashes: Mapping[str, str]) -> Iterator[Finding]:
+    """Tables that are not as they were written."""
     anew = f"`mtljobs reduce {run.name}` writes it anew"
-    for name, expected in table_contents(run, allow_partial=True).items():
+    for name, sha256 in sorted(hashes.items()):
         path = run.tables / name
         if not path.is_file():
-            detail = f"expected {len(expected)} bytes, found nothing: {anew}"
+            detail = f"expected a table, found nothing: {anew}"
             yield Finding("missing file", path, None, detail)
-        elif path.read_bytes() != expected:
-            detail = f"expected what the store gives, found other bytes: {anew}"
+        elif (found := hash_file(path)) != sha256:
+            detail = f"expected sha256 {sha256}, found {found}: {anew}"
             yield Finding("changed tables", path, None, detail)
+
+
+def find_wrong_tables(run: RunFolder) -> Iterator[Finding]:
+    """Tables that the store does not give now; to be asked where nothing else is wrong."""
+    if not (run.tables / RECORDS).is_file():
+        return
+    for name, expected in table_contents(run, allow_partial=True).items():
+        if (run.tables / name).read_bytes() != expected:
+            detail = (
+                f"expected what the store gives, found other bytes: `mtljobs reduce {run.name}` "
+                "writes it anew"
+            )
+            yield Finding("changed tables", run.tables / name, None, detail)

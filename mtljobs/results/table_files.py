@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import math
 from collections.abc import Iterable, Sequence
@@ -25,13 +26,13 @@ from mtljobs.results.tabulation import Tables, tables
 from mtljobs.store.variables import flag_meaning
 
 RECORDS = "records.json"
-"""Among the tables: which records they rest on."""
+"""Among the tables: the SHA-256 of the others, and of the records that they rest on."""
 
-IN_LATEX = ("aoc", "performance", "comparisons")
+IN_LATEX = ("aoc", "performance", "comparisons", "declines", "correlations")
 """The sheets that papers print."""
 
 
-def read_tables(run: RunFolder, *, allow_partial: bool) -> Tables:
+def compute_tables(run: RunFolder, *, allow_partial: bool) -> Tables:
     """Tables of a run, held against the cells of its newest plan.
 
     Raises:
@@ -63,8 +64,9 @@ def write_tables(run: RunFolder, *, allow_partial: bool) -> Path:
 
     `aoc.csv` (a row per experiment, task, sparsity), `aoc_groups.csv`, `performance.csv` (a row
     per network and metric), `comparisons.csv`, `declines.csv`, `correlations.csv`, `aoc.md` (the
-    same to read), `aoc.tex`, `performance.tex`, `comparisons.tex` for papers, and
-    `records.json`, last: the sha256 of every ledger record that they rest on.
+    same to read), `aoc.tex`, `performance.tex`, `comparisons.tex`, `declines.tex` and
+    `correlations.tex` for papers, and `records.json`, last: the sha256 of each, and of every ledger
+    record that they rest on.
 
     Returns:
         The folder that they lie in.
@@ -88,8 +90,8 @@ def table_contents(run: RunFolder, *, allow_partial: bool) -> dict[str, bytes]:
         PartialRunError: Planned results are missing, and `allow_partial` is False.
     """
     records = read_hashes(run)
-    numbers = read_tables(run, allow_partial=allow_partial)
-    return {
+    numbers = compute_tables(run, allow_partial=allow_partial)
+    contents = {
         "aoc.csv": _averages_csv(numbers.averages).encode(),
         "aoc_groups.csv": _averages_csv(numbers.groups).encode(),
         "performance.csv": _performance_csv(numbers.performance).encode(),
@@ -98,8 +100,9 @@ def table_contents(run: RunFolder, *, allow_partial: bool) -> dict[str, bytes]:
         "correlations.csv": _correlations_csv(numbers.correlations).encode(),
         "aoc.md": to_markdown(numbers, title=run.name).encode(),
         **{f"{kind}.tex": _latex(numbers, kind).encode() for kind in IN_LATEX},
-        RECORDS: to_json(records),
     }
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    return contents | {RECORDS: to_json({"records": records, "tables": hashes})}
 
 
 def markdown(run: RunFolder) -> str:

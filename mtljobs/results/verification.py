@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mtljobs.contracts import Progress
 from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.plan.frozen import Plan
-from mtljobs.results.table_check import find_changed_tables, find_stale_tables
+from mtljobs.results.table_check import find_changed_tables, find_wrong_tables
 from mtljobs.store.findings import Checked, Finding
 from mtljobs.store.origins import find_mixed_devices
 from mtljobs.store.verification import Level, check_store
@@ -46,8 +46,8 @@ def verify(
         plan: The run's newest.
         level: "quick": every planned shard's record, every listed file's presence and length,
             metadata and coordinates, files that nobody lists, items without a result; "default":
-            also the SHA-256 of every file, and whether tables are of these records; "decode": also
-            every number, and whether the store gives the bytes of the tables.
+            also the SHA-256 of every file, tables too, and whether these are of these records;
+            "decode": also every number, and whether the store gives the bytes of the tables.
     """
     checked = Checked()
     findings = list(
@@ -55,7 +55,7 @@ def verify(
     )
     findings += find_mixed_devices(run, workspace, plan)
     if level != "quick":
-        findings += find_stale_tables(run)
-    if level == "decode" and all(finding.is_note for finding in findings):
         findings += find_changed_tables(run)
+    if level == "decode" and all(finding.is_note for finding in findings):
+        findings += find_wrong_tables(run)
     return Verification(level, checked, tuple(findings))

@@ -24,7 +24,7 @@ Damage = Literal[
     unreadable chunk  its checksum or its encoding is broken
     wrong values      numbers that contradict each other, or `docs/format.md`
     stale tables      made from other records than those in the ledger
-    changed tables    other bytes than the store gives
+    changed tables    other bytes than were written, or than the store gives
     not reproduced    the same device model, image and versions give other bits now
 """
 

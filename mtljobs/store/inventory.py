@@ -134,7 +134,7 @@ def _read(shard: str, places: Sequence[Place], identities: Mapping[str, str]) ->
             record = read_record(place.record)
         except FileNotFoundError:
             continue
-        except CorruptionError as error:
+        except (CorruptionError, OSError) as error:
             return Finding("broken record", place.record, shard, str(error))
         is_shared = len(place.sources) == 1 and place.record.name == RECORD
         return _identified(Held(shard, record, place, is_shared), identities)

@@ -84,7 +84,7 @@ def _withdraw_record(run: RunFolder, record: Path, target: Path) -> list[str]:
     """
     try:
         names = sorted(read_record(record).files, key=lambda name: not ChunkName.of(name).says_done)
-    except CorruptionError:
+    except (CorruptionError, OSError):
         names = []  # whose its chunks are nobody knows: they are unknown files
     record.rename(target / RECORD)
     sync_folder(run.ledger)

@@ -28,14 +28,17 @@ def seal(path: Path) -> None:
 
 
 def is_sealed(path: Path) -> bool:
-    """Whether a file ends with the SHA-256 of what it holds."""
+    """Whether a file can be read, and ends with the SHA-256 of what it holds."""
     digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        left = path.stat().st_size - LENGTH
-        while left > 0 and (part := file.read(min(left, _READ_AT_ONCE))):
-            digest.update(part)
-            left -= len(part)
-        return file.read() == _line(digest.hexdigest())
+    try:
+        with path.open("rb", buffering=0) as file:
+            left = path.stat().st_size - LENGTH
+            while left > 0 and (part := file.read(min(left, _READ_AT_ONCE))):
+                digest.update(part)
+                left -= len(part)
+            return file.read() == _line(digest.hexdigest())
+    except OSError:
+        return False
 
 
 def _line(sha256: str) -> bytes:

@@ -105,9 +105,10 @@ def _check(path: Path, name: str, grown: list[tuple[Schema, Content]]) -> Iterat
     expected = [content[name] for _, content in grown if name in content]
     if found in expected or any(_is_equivalent(schema, name, found) for schema, _ in grown):
         return
-    if found is not None:
-        detail = f"expected the {len(expected[0])} bytes that the plan gives, found other"
-        yield Finding("wrong metadata", path, None, f"{detail} {len(found)}: {ANEW}")
+    if found is not None or path.exists():
+        other = "what cannot be read" if found is None else f"other {len(found)}"
+        detail = f"expected the {len(expected[0])} bytes that the plan gives, found {other}: {ANEW}"
+        yield Finding("wrong metadata", path, None, detail)
     elif name in grown[-1][1]:
         detail = f"expected the {len(expected[0])} bytes that the plan gives, found nothing"
         yield Finding("missing file", path, None, f"{detail}: `mtljobs reduce` writes it anew")
@@ -139,7 +140,8 @@ def _read_labels(folder: Path) -> list[Any]:
 
 
 def _read(path: Path) -> bytes | None:
+    """What a file holds; None where there is none, or none that can be read."""
     try:
         return path.read_bytes()
-    except FileNotFoundError:
+    except OSError:
         return None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mtljobs.cluster.cleaning import KINDS, measure, remove
+from mtljobs.cluster.cleaning import KINDS, measure, measure_all, remove
 from mtljobs.ledger import attempts, claims
 from mtljobs.ledger.paths import RunFolder, Workspace, claim_folder, create_folder
 from mtljobs.plan.frozen import read_newest
@@ -24,6 +24,7 @@ def run(submitted: Callable[[], RunFolder]) -> RunFolder:
         put(run.logs / f"{shard}.1.log")
         put(run.tensorboard / shard / "events")
     put(run.sweeps)
+    put(run.report / "index.html")
     put(run.quarantine / "explain-ended.1" / "chunk")
     return run
 
@@ -46,6 +47,7 @@ def files(folder: Path) -> set[str]:
         ("logs", "logs/explain-ended.1.log"),
         ("events", "tensorboard/explain-ended/events"),
         ("quarantine", "quarantine/explain-ended.1/chunk"),
+        ("report", "report/index.html"),
     ],
 )
 def test_what_nobody_uses_goes_and_nothing_else(run: RunFolder, kind: str, gone: str) -> None:
@@ -65,6 +67,19 @@ def test_a_network_of_any_runs_plan_stays(run: RunFolder, tmp_path: Path) -> Non
     assert claims.acquire(claim_folder(workspace, "e" * 64)) is not None
     remove(run, "networks")
     assert sorted(path.name for path in workspace.networks.iterdir()) == sorted([planned, "e" * 64])
+    assert measure(run, "planned networks").size == 10
+
+
+def test_a_run_whose_plan_is_broken_hides_no_other_kind(run: RunFolder) -> None:
+    put(run.root.parent / "other" / "plans" / "0001.jsonl")
+    told: list[str] = []
+    shown = {room.kind for room in measure_all(run, tell=told.append)}
+    assert KINDS.keys() - shown == {"networks"}
+    assert [line.partition(" are left out: ")[0] for line in told] == [
+        "planned networks",
+        "networks",
+    ]
+    assert "other/plans/0001.jsonl" in told[0]
 
 
 def test_a_claimed_checkpoint_stays(run: RunFolder) -> None:

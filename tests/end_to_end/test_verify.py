@@ -12,6 +12,7 @@ import zarr
 from mtljobs.cluster import recomputing
 from mtljobs.ledger.files import hash_file
 from mtljobs.ledger.records import RECORD, read_record, write_record
+from mtljobs.plan.frozen import freeze_plan, read_newest
 
 
 @pytest.fixture
@@ -56,16 +57,48 @@ def test_undisturbed_run_has_no_findings_down_to_its_numbers_and_tables(finished
     assert 0 < checked["chunks"] < checked["files"]
 
 
-def test_changed_tables_are_found_by_making_them_again(copied, verify):
+def test_tables_that_changed_or_went_are_found_by_their_hashes(copied, verify):
     table = copied.run.tables / "aoc.csv"
     table.write_bytes(table.read_bytes().replace(b",1", b",2", 1))
     (copied.run.tables / "performance.csv").unlink()
+    assert verify(copied, "--quick")[0] == 0
+    for level in ((), ("--decode",)):
+        code, answer = verify(copied, *level)
+        assert code == 1
+        assert kinds(answer["findings"]) == [
+            ("changed tables", "aoc.csv"), ("missing file", "performance.csv"),
+        ]  # fmt: skip
+
+
+def test_tables_with_the_right_hashes_and_other_numbers_are_found_by_making_them_again(
+    copied, verify
+):
+    table, record = copied.run.tables / "aoc.csv", copied.run.tables / "records.json"
+    before = hash_file(table)
+    table.write_bytes(table.read_bytes().replace(b",1", b",2", 1))
+    record.write_text(record.read_text().replace(before, hash_file(table)))
     assert verify(copied)[0] == 0
     code, answer = verify(copied, "--decode")
     assert code == 1
     assert kinds(answer["findings"]) == [
-        ("changed tables", "aoc.csv"), ("missing file", "performance.csv"),
+        ("changed tables", "aoc.csv"), ("changed tables", "records.json"),
     ]  # fmt: skip
+
+
+def test_a_plan_whose_settings_are_others_moves_nothing_away(copied, mtljobs, tree):
+    plan = read_newest(copied.run)
+    tampered = dataclasses.replace(plan.shards[0], spec={"stage": "segment"})
+    freeze_plan(
+        copied.run, dataclasses.replace(plan, shards=(tampered, *plan.shards[1:])), previous=plan
+    )
+    chunk = copied.run.store / "desk/depth/irof/c.0.0.0.0.0"
+    chunk.unlink()
+    before = tree(copied.run.store)
+    answer = mtljobs("verify", copied.run.root, "--requeue")
+    assert answer.code == 1
+    assert f"missing file of {copied.shard('explain').name}" in answer.out
+    assert "mend it as said above, and look again" in answer.out
+    assert tree(copied.run.store) == before
 
 
 def test_tables_that_are_older_than_the_results_are_stale(copied, verify):

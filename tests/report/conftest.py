@@ -10,7 +10,7 @@ import pytest
 
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.report import write_report
-from mtljobs.results import Tables, read_tables
+from mtljobs.results import Tables, compute_tables
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +33,7 @@ def stored_run(synthetic: ModuleType, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="session")
 def found(stored_run: RunFolder) -> Tables:
     """What `stored_run` comes to."""
-    return read_tables(stored_run, allow_partial=False)
+    return compute_tables(stored_run, allow_partial=False)
 
 
 @pytest.fixture(scope="session")

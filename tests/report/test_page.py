@@ -17,7 +17,7 @@ from mtljobs.report.document import read_script
 from mtljobs.report.page import render_page
 from mtljobs.report.provenance import describe_choice
 from mtljobs.report.writing import draw
-from mtljobs.results import open_run, read_tables
+from mtljobs.results import compute_tables, open_run
 
 VOID = {"meta", "img", "input"}
 
@@ -96,7 +96,7 @@ def test_the_script_makes_nothing_of_text_but_text() -> None:
 def test_same_results_give_the_same_page_but_for_its_attempts(synthetic, tmp_path: Path) -> None:
     layouts = {"segnet-hrank": one_task(synthetic, previews=1)}
     run = synthetic.write_run(RunFolder(tmp_path / "study"), layouts=layouts)
-    tree, tables = open_run(run.root), read_tables(run, allow_partial=False)
+    tree, tables = open_run(run.root), compute_tables(run, allow_partial=False)
     drawings = draw(tree, tables)
     pages = []
     for _ in range(2):
@@ -123,7 +123,7 @@ def test_embedded_figures_load_nothing_either(text: str) -> None:
 
 def test_the_page_has_the_numbers_of_the_tables(text: str, reported_run: RunFolder) -> None:
     shown = "".join(Page(text).texts)
-    found = read_tables(reported_run, allow_partial=False)
+    found = compute_tables(reported_run, allow_partial=False)
     for row in found.averages + found.groups:
         assert f"{row.mean:.3f} [{row.low:.3f}, {row.high:.3f}] n={row.items}" in shown
     assert "2 experiments, 12 networks, 780 of 864 items with a curve" in shown

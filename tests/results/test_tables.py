@@ -17,11 +17,11 @@ from mtljobs.results import (
     PartialRunError,
     aoc,
     compare,
+    compute_tables,
     correlate,
     declines,
     markdown,
     open_run,
-    read_tables,
     tables,
     to_markdown,
     write_tables,
@@ -100,13 +100,18 @@ def test_performance_stands_beside_the_constant_predictor(tabulated_run, synthet
 
 
 def test_records_name_the_ledger_that_the_tables_rest_on(tabulated_run: RunFolder) -> None:
-    records = json.loads((tabulated_run.tables / "records.json").read_text())
+    said = json.loads((tabulated_run.tables / "records.json").read_text())
     expected = {
         path.stem: hashlib.sha256(path.read_bytes()).hexdigest()
         for path in tabulated_run.ledger.iterdir()
     }
-    assert records == expected
-    assert len(records) == 2
+    assert said["records"] == expected
+    assert len(expected) == 2
+    assert said["tables"] == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in tabulated_run.tables.iterdir()
+        if path.name != "records.json"
+    }
 
 
 def test_writing_tables_again_gives_the_same_bytes(tabulated_run: RunFolder) -> None:
@@ -117,7 +122,7 @@ def test_writing_tables_again_gives_the_same_bytes(tabulated_run: RunFolder) -> 
     assert set(first) == {
         "aoc.csv", "aoc_groups.csv", "performance.csv", "comparisons.csv", "declines.csv",
         "correlations.csv", "aoc.md", "aoc.tex", "performance.tex", "comparisons.tex",
-        "records.json",
+        "declines.tex", "correlations.tex", "records.json",
     }  # fmt: skip
 
 
@@ -142,7 +147,7 @@ def test_comparisons_declines_and_correlations_are_those_of_the_run(tabulated_ru
 
 def test_markdown_and_latex_are_of_the_same_sheets(tabulated_run: RunFolder) -> None:
     text = markdown(tabulated_run)
-    sheets = experiment_sheets(read_tables(tabulated_run, allow_partial=False), "segnet-hrank")
+    sheets = experiment_sheets(compute_tables(tabulated_run, allow_partial=False), "segnet-hrank")
     for kind in ("aoc", "performance", "comparisons"):
         latex = (tabulated_run.tables / f"{kind}.tex").read_text(encoding="utf-8")
         assert r"{segnet-hrank} \\" in latex
@@ -196,7 +201,7 @@ def test_a_partial_run_is_refused_and_says_what_is_missing(synthetic, tmp_path: 
 
 def test_a_partial_run_that_is_allowed_counts_what_is_missing(synthetic, tmp_path: Path) -> None:
     run = write_partial(synthetic, tmp_path / "partial", {(2, 0, 0): 0})
-    found = read_tables(run, allow_partial=True)
+    found = compute_tables(run, allow_partial=True)
     assert found.missing == {("segnet-netslim", 0.5, 1): 5}
     row = next(
         row
@@ -232,8 +237,8 @@ def test_a_network_that_is_not_evaluated_is_missing_too(synthetic, tmp_path: Pat
     )  # fmt: skip
     freeze_plan(run, Plan(**{**vars(plan), "shards": (evaluate,)}), previous=read_newest(run))
     with pytest.raises(PartialRunError, match="evaluate-segnet-hrank-0-0-cccccccccccc"):
-        read_tables(run, allow_partial=False)
-    assert read_tables(run, allow_partial=True).averages
+        compute_tables(run, allow_partial=False)
+    assert compute_tables(run, allow_partial=True).averages
 
 
 def test_an_ok_item_without_a_curve_is_corruption_not_a_gap(synthetic, tmp_path: Path) -> None:
@@ -241,7 +246,7 @@ def test_an_ok_item_without_a_curve_is_corruption_not_a_gap(synthetic, tmp_path:
     arrays["segnet-netslim/depth"]["irof"][0, 0, 0, 0] = np.nan
     run = synthetic.write_run(RunFolder(tmp_path / "corrupt"), arrays=arrays)
     with pytest.raises(CorruptionError, match="1 item of /segnet-netslim/depth"):
-        read_tables(run, allow_partial=True)
+        compute_tables(run, allow_partial=True)
 
 
 def test_a_run_that_was_never_reduced_says_how_to_get_tables(tmp_path: Path) -> None:

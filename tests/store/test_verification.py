@@ -184,6 +184,30 @@ def test_a_file_that_the_disk_does_not_give_hides_no_other(
     assert "Input/output error" in first.detail + second.detail
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("store.zarr/zarr.json", "wrong metadata"),
+        ("store.zarr/segnet/depth/group/c.0", "wrong metadata"),
+        ("ledger/{shard}.json", "broken record"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_finding_and_hides_no_other(
+    whole: RunFolder, verify: Verify, plan: Plan, name: str, kind: str
+) -> None:
+    path = whole.root / name.format(shard=plan.shards[2].name)
+    path.unlink()
+    path.mkdir()
+    missing = whole.store / CHUNK
+    missing.unlink()
+    for level in ("quick", "default"):
+        found = {(one.kind, one.path) for one in verify(whole, level=level)}
+        # What a broken record lists, nobody lists.
+        assert {one for one in found if one[0] != "unknown file"} == {
+            (kind, path), ("missing file", missing)
+        }  # fmt: skip
+
+
 def test_a_quick_look_reads_no_results(whole: RunFolder, verify: Verify, flip: Flip) -> None:
     flip(whole.store / CHUNK)
     assert verify(whole, level="quick") == []
