@@ -29,7 +29,8 @@ def saliency(items: xr.Dataset) -> xr.DataArray:
         Along the axes of `status`, with `row` and `column` last.
 
     Raises:
-        UserError: The run keeps no maps.
+        UserError: The run keeps no maps, or maps of a subset, and the selection has lost the names
+            of its images.
 
     Source:
         The jobs resize with torch's `interpolate(mode="bilinear", align_corners=False)` and divide
@@ -63,7 +64,7 @@ def kept_maps(items: xr.Dataset) -> xr.DataArray:
         NaN for images whose maps are not kept.
 
     Raises:
-        UserError: The run keeps no maps.
+        UserError: As `saliency`.
     """
     if "cam_half" in items:
         peaks = items["cam_max"]
@@ -73,12 +74,17 @@ def kept_maps(items: xr.Dataset) -> xr.DataArray:
             'this run keeps no maps (explain.maps = "scores"): expected an array cam or cam_half. '
             "`segment_score` has the mean of each map over each superpixel."
         )
+    if "map_image" not in items["cam"].dims:
+        return items["cam"]
+    if "image" not in items.coords:
+        raise UserError(
+            "this run keeps the maps of some images, and nothing says which image was selected: "
+            "select without drop=True, which takes the name away."
+        )
     return _by_image(items["cam"], items["image"])
 
 
 def _by_image(cams: xr.DataArray, images: xr.DataArray) -> xr.DataArray:
-    if "map_image" not in cams.dims:
-        return cams
     wanted = np.atleast_1d(images.values)
     known = wanted[np.isin(wanted, cams["map_image"].values)]
     cams = cams.drop_vars(("map_image_id", "image", "image_id"), errors="ignore")

@@ -68,6 +68,12 @@ def test_a_subset_of_maps_is_found_by_its_images(synthetic, tmp_path: Path, stor
     assert two.isel(image=1).isnull().all()
 
 
+def test_a_subset_of_maps_needs_the_names_of_its_images(synthetic, tmp_path: Path) -> None:
+    some = write(synthetic, tmp_path, "subset", map_images=2)
+    with pytest.raises(UserError, match=r"which image was selected.*without drop=True"):
+        saliency(some.isel(image=0, drop=True))
+
+
 def test_half_precision_maps_differ_by_their_rounding_alone(
     synthetic, tmp_path: Path, stored_run
 ) -> None:
