@@ -119,8 +119,8 @@ def _time_words(time: Expected) -> str:
         >>> _time_words(Expected(40.0, 0.0, 8.0, {}, ("train",)))
         'unknown; at most 40 hours, a walltime for each shard'
     """
-    kind = f"{time.gpu_hours:.3g} GPU-hours, " if time.gpu_hours else ""
-    hours = f"{kind}{time.shard_hours:.3g} hours{' of shards' if kind else ''}"
+    kind = f"{_hours(time.gpu_hours)} GPU-hours, " if time.gpu_hours else ""
+    hours = f"{kind}{_hours(time.shard_hours)} hours{' of shards' if kind else ''}"
     if not time.times:
         return f"unknown; at most {hours}, a walltime for each shard"
     known = "; ".join(
@@ -128,7 +128,11 @@ def _time_words(time: Expected) -> str:
         for stage, spent in time.times.items()
     )
     unknown = f"; {', '.join(time.unknown)} unknown, a walltime each" if time.unknown else ""
-    return f"about {hours}, at least {time.chain_hours:.3g} to the end; {known}{unknown}"
+    return f"about {hours}, at least {_hours(time.chain_hours)} to the end; {known}{unknown}"
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 100 else f"{hours:.3g}"
 
 
 def _disk_words(disk: Footprint) -> str:

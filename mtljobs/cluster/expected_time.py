@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -9,8 +10,10 @@ from statistics import fmean
 from mtljobs.cluster.runs import list_runs, run_workspace
 from mtljobs.cluster.windows import WITHOUT_GPU
 from mtljobs.contracts import Shard
+from mtljobs.errors import CorruptionError
 from mtljobs.ledger.attempts import AttemptState, find_attempts
 from mtljobs.ledger.paths import RunFolder
+from mtljobs.plan.frozen import read_newest
 from mtljobs.settings.resources import Resources
 
 LOOKED_AT = 40
@@ -62,7 +65,7 @@ def expect(due: Sequence[Shard], run: RunFolder, resources: Resources) -> Expect
         resources: Of its plan.
     """
     stages = tuple(dict.fromkeys(shard.stage for shard in due))
-    times = read_times(run, stages)
+    times = _read_times(run, due)
     known = {stage: time.seconds / 3600 for stage, time in times.items()}
     hours = {stage: known.get(stage, resources.walltime_min / 60) for stage in stages}
     on_gpus = (shard for shard in due if shard.stage not in WITHOUT_GPU)
@@ -79,21 +82,40 @@ def expect(due: Sequence[Shard], run: RunFolder, resources: Resources) -> Expect
     )
 
 
-def read_times(run: RunFolder, stages: Sequence[str]) -> dict[str, StageTime]:
-    """What shards of each stage took in this run, or else in another one of its workspace."""
+def _read_times(run: RunFolder, due: Sequence[Shard]) -> dict[str, StageTime]:
+    """What shards of each stage took in this run, or else in another one of its workspace.
+
+    Of the same work: on the same data with the same networks.
+    """
+    work = {(shard.stage, _work(shard)) for shard in due}
+    stages = {shard.stage for shard in due}
     times: dict[str, StageTime] = {}
     for other in (run, *(other for other in list_runs(run_workspace(run)) if other != run)):
-        missing = [stage for stage in stages if stage not in times]
-        if not missing:
+        if times.keys() == stages:
             break
-        by_stage: dict[str, list[Sequence[AttemptState]]] = {}
-        for shard, attempts in find_attempts(other.attempts).items():
-            by_stage.setdefault(shard.partition("-")[0], []).append(attempts)
-        for stage in missing:
-            seconds = _seconds(by_stage.get(stage, ()))
+        attempts = find_attempts(other.attempts)
+        alike: dict[str, list[Sequence[AttemptState]]] = {}
+        for shard in _read_shards(other) if attempts else ():
+            if shard.name in attempts and (shard.stage, _work(shard)) in work:
+                alike.setdefault(shard.stage, []).append(attempts[shard.name])
+        for stage in alike.keys() - times.keys():
+            seconds = _seconds(alike[stage])
             if seconds:
                 times[stage] = StageTime(fmean(seconds), len(seconds), other.name)
     return times
+
+
+def _work(shard: Shard) -> str:
+    """What decides most about a shard's time, as text that compares."""
+    return json.dumps([shard.spec.get(key) for key in ("data", "model")], sort_keys=True)
+
+
+def _read_shards(run: RunFolder) -> Sequence[Shard]:
+    try:
+        plan = read_newest(run)
+    except CorruptionError:  # of another run: it is its own business
+        return ()
+    return () if plan is None else plan.shards
 
 
 def _seconds(shards: Sequence[Sequence[AttemptState]]) -> list[float]:

@@ -185,6 +185,17 @@ class TestOutlay:
         assert time["shard_hours"] == 3 * 2 + 8 * 4
         assert set(time["unknown"]) == {"segment", "prune", "evaluate", "explain"}
 
+    @pytest.mark.parametrize("other", ["data", "model"])
+    def test_time_on_other_data_or_of_other_networks_says_nothing(
+        self, mtljobs, grid_file, submitted, attempt, other
+    ):
+        run = submitted()
+        for stage in ("segment", "train"):
+            attempt(run, stage, "done")
+        change = {"data": ("[32, 32]", "[32, 64]"), "model": ("0.0625", "0.125")}
+        time = mtljobs(f"plan --grid {grid_file(change[other])} --run next --json").json["time"]
+        assert time["times"].keys() == ({"segment"} if other == "model" else set())
+
     def test_shards_that_are_done_take_nothing(self, mtljobs, grid_file, submitted, finish):
         finish(submitted())
         answer = mtljobs(f"plan --grid {grid_file()}")
