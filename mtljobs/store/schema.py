@@ -182,7 +182,8 @@ def _node(
         "cam_row": layout.cam_size[0],
         "cam_column": layout.cam_size[1],
     } | {axis: len(values) for axis, values in labels.items()}
-    block = {"image": layout.block, "map_image": layout.block}
+    # HDF5 has no chunk that is longer than its axis.
+    block = {"image": layout.block, "map_image": min(layout.block, layout.map_images)}
     edges = lengths | {"sparsity": 1, "seed": 1} | block
     coordinates = [array for axis, values in labels.items() for array in _coordinates(axis, values)]
     arrays = {array.name: array for array in coordinates}

@@ -252,7 +252,7 @@ def _statuses(items: tuple[int, ...]) -> np.ndarray:
     """All ok, but a group missing in two images, a zero map and a clean score of zero."""
     status = np.ones(items, "uint8")
     status[:, :, 4:, 0] = 2
-    status[1, 1, 0, 1] = 3
+    status[1, -1, 0, 1] = 3
     status[1, 0, 2, 2] = 5
     return status
 

@@ -106,12 +106,19 @@ def test_a_record_lists_what_the_file_keeps(
     assert stored(run)[name] == chunk
 
 
-@pytest.mark.parametrize("maps", ["native", "subset", "half", "scores"])
+@pytest.mark.parametrize(
+    ("maps", "map_images"),  # blocks are of 3 images
+    [("native", 7), ("subset", 4), ("subset", 2), ("half", 7), ("scores", 0)],
+)
 def test_it_holds_the_numbers_of_a_zarr_store_of_the_same_results(
-    workspace: Workspace, layout: ExperimentLayout, superpixels: Path, maps: str
+    workspace: Workspace,
+    layout: ExperimentLayout,
+    superpixels: Path,
+    maps: str,
+    map_images: int,
 ) -> None:
     del superpixels
-    layouts = {"segnet": dataclasses.replace(layout, maps=maps, map_images=4)}
+    layouts = {"segnet": dataclasses.replace(layout, maps=maps, map_images=map_images)}
     trees = []
     for name in ("zarr", "hdf5"):
         run, backend = workspace.run(f"{name}-{maps}"), load_backend(name)
