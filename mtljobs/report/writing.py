@@ -25,14 +25,15 @@ from mtljobs.results import Tables, mean_curve, open_run, read_tables
 from mtljobs.results.areas import removes_superpixels
 from mtljobs.results.maps import keeps_maps
 from mtljobs.results.run import task_nodes
+from mtljobs.results.sheets import per_cent
 from mtljobs.store.damage import naming_damage
 
 _LINES = (
     "Lines of a metric: mean over seeds; dots: every seed; faint: the dense network; dashed: the "
     "constant predictor, in its experiment's colour. Arrows point to better. Lines stand up to "
-    f"{DODGE:.1%} of sparsity apart, so that they do not hide each other. A metric has a panel for "
-    "each data set and number of classes, since its values compare there alone: abs_error is in "
-    "the data set's unit of depth (metres or disparity). Angles are in degrees."
+    f"{per_cent(DODGE)} of sparsity apart, so that they do not hide each other. A metric has a "
+    "panel for each data set and number of classes, since its values compare there alone: "
+    "abs_error is in the data set's unit of depth (metres or disparity). Angles are in degrees."
 )
 
 _GROUPS = {

@@ -70,7 +70,7 @@ def test_the_curve_has_a_dot_for_each_image_and_its_area_is_printed(
     assert curve.get_ydata().tolist() == item["irof"].values[:21].tolist()
     assert dots.get_xdata().tolist() == STEPS
     assert dots.get_ydata().tolist() == item["irof"].values[dots.get_xdata()].tolist()
-    assert below.get_title(loc="left").startswith(f"AOC = {float(aoc(item)):.3f},")
+    assert below.get_title(loc="left").startswith(f"AOC = {float(aoc(item)):.3f}:")
     shaded, hatched = below.collections
     corners = shaded.get_paths()[0].vertices
     assert corners[:, 1].max() == 1
