@@ -73,11 +73,11 @@ def write_report(run: RunFolder) -> Path:
 def draw(tree: xr.DataTree, tables: Tables) -> Drawings:
     """All figures of a run."""
     curves = {place: mean_curve(node.to_dataset()) for place, node in task_nodes(tree)}
-    measured_on = _measured_on(tree)
+    places = measured_on(tree)
     return Drawings(
         faithfulness=_drawing(
             "faithfulness",
-            faithfulness(tables.averages, tables.performance, measured_on),
+            faithfulness(tables.averages, tables.performance, places),
             alt="Averaged AOC and task performance against sparsity, a column per task; the "
             "numbers are in the tables.",
             caption="Averaged AOC, and below it the first of the task's metrics, against the "
@@ -87,7 +87,7 @@ def draw(tree: xr.DataTree, tables: Tables) -> Drawings:
         groups=list(_draw_groups(tables)),
         performance=_drawing(
             "performance",
-            performance(tables.performance, measured_on),
+            performance(tables.performance, places),
             alt="Task metrics against sparsity, a panel per metric; the numbers are in the table.",
             caption=f"Performance against the sparsity aimed at. {_LINES}",
         ),
@@ -105,7 +105,7 @@ def draw(tree: xr.DataTree, tables: Tables) -> Drawings:
     )
 
 
-def _measured_on(tree: xr.DataTree) -> dict[tuple[str, str], str]:
+def measured_on(tree: xr.DataTree) -> dict[tuple[str, str], str]:
     """The data set of each experiment and task, and of segmentation how many classes it has."""
     places = {}
     for (experiment, task), node in task_nodes(tree):
