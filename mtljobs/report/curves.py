@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
-from mtljobs.report.drawing import GREY, grid_of_axes, series_look, shades, style
+from mtljobs.report.drawing import GREY, grid_of_axes, in_per_cent, series_look, shades, style
 from mtljobs.results.sheets import per_cent
 
 
@@ -56,4 +55,4 @@ def _draw_curves(axes: Axes, curve: xr.DataArray) -> None:
             label=per_cent(sparsity),
         )
     axes.axhline(1, color=GREY, linewidth=0.8, zorder=1)
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    in_per_cent(axes.xaxis)

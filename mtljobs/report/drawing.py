@@ -13,8 +13,10 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 if TYPE_CHECKING:
     from matplotlib.typing import RcKeyType
@@ -31,6 +33,9 @@ GREY = "#666666"
 
 PAGE_WIDTH = 7.0
 """Width of the widest figure, in inches: the text of a printed page. No letter is below 7 pt."""
+
+PANELS_HEIGHT = 8.4
+"""What a printed page has room for, in inches, below a legend or a heading."""
 
 LETTER = 0.075
 """Room for a letter of 9 pt, in inches; few texts need as much."""
@@ -88,16 +93,22 @@ def shades(count: int) -> list[str]:
 def grid_of_axes(
     rows: int, columns: int, *, widest: float = 3.5, proportion: float = 0.8
 ) -> tuple[Figure, list[list[Axes]]]:
-    """A figure, never wider than a printed page, and its axes by row and column.
+    """A figure, never larger than a printed page, and its axes by row and column.
 
     Args:
         widest: Width of a panel in inches, where the page has room for it.
-        proportion: Height of a panel by its width.
+        proportion: Height of a panel by its width, where the page has room for it.
     """
     width = min(widest, PAGE_WIDTH / columns)
-    figure = Figure(figsize=(width * columns, proportion * width * rows + 0.2))
+    height = min(proportion * width * rows, PANELS_HEIGHT)
+    figure = Figure(figsize=(width * columns, height + 0.2))
     axes = figure.subplots(rows, columns, squeeze=False)
     return figure, [list(row) for row in axes]
+
+
+def in_per_cent(axis: Axis) -> None:
+    """Fractions as people read them."""
+    axis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
 
 
 def legend_above(figure: Figure, handles: Sequence[Artist], labels: Sequence[str]) -> None:
@@ -108,7 +119,7 @@ def legend_above(figure: Figure, handles: Sequence[Artist], labels: Sequence[str
     longest = max(len(part) for label in broken for part in label)
     columns = max(1, int(figure.get_figwidth() / (line + LETTER * longest)))
     figure.legend(handles, map("\n".join, broken), loc="outside upper left", ncols=columns)
-    _heighten(figure, lines=math.ceil(sum(map(len, broken)) / columns))
+    heighten(figure, lines=math.ceil(sum(map(len, broken)) / columns))
 
 
 def head(figure: Figure, *lines: str) -> None:
@@ -116,10 +127,11 @@ def head(figure: Figure, *lines: str) -> None:
     width = int(figure.get_figwidth() / LETTER)
     broken = [part for line in lines for part in textwrap.wrap(line, width)]
     figure.suptitle("\n".join(broken), x=0.01, ha="left", fontsize=9)
-    _heighten(figure, lines=len(broken))
+    heighten(figure, lines=len(broken))
 
 
-def _heighten(figure: Figure, *, lines: int) -> None:
+def heighten(figure: Figure, *, lines: int) -> None:
+    """Make room for more lines of text."""
     figure.set_figheight(figure.get_figheight() + 0.17 * lines)
 
 

@@ -8,9 +8,9 @@ from itertools import groupby
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
-from mtljobs.report.drawing import PAGE_WIDTH, head, series_look, shades, style
+from mtljobs.report.drawing import PAGE_WIDTH, head, in_per_cent, series_look, shades, style
 from mtljobs.results.sheets import per_cent
 
 ARRAYS = {
@@ -42,7 +42,7 @@ def layer_profiles(experiment: xr.Dataset, *, title: str) -> Figure | None:
             _draw_profile(axes, experiment[name])
             _shade_branches(axes, branches)
             axes.set_ylabel(ARRAYS[name])
-            axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+            in_per_cent(axes.yaxis)
         panels[-1].set_xlabel("convolution, in the network's order")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, title="sparsity", loc="outside right upper")

@@ -54,7 +54,12 @@ def table(header: Sequence[str], body: Iterable[Sequence[str]], *, kind: str) ->
         element("tbody", join(rows, "\n")),
         attributes={"class": kind},
     )
-    return element("div", framed, attributes={"class": "wide"})
+    return wide(framed)
+
+
+def wide(*content: str) -> Markup:
+    """Content in a frame of its own, which scrolls sideways where the window is narrower."""
+    return element("div", *content, attributes={"class": "wide"})
 
 
 def picture(content: bytes, *, kind: str, alt: str, caption: str, width: int) -> Markup:
@@ -63,11 +68,11 @@ def picture(content: bytes, *, kind: str, alt: str, caption: str, width: int) ->
     Args:
         kind: "jpeg", "png" or "svg+xml".
         alt: What a reader who cannot see it should know.
-        width: At which it is shown, in CSS pixels; narrower windows shrink it.
+        width: At which it is shown, in CSS pixels; in narrower windows it scrolls.
     """
     data = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
     shown = Markup(f'<img src="{data}" alt="{html.escape(alt)}" width="{width}">')
-    return element("figure", shown, element("figcaption", caption))
+    return element("figure", wide(shown), element("figcaption", caption))
 
 
 def details(summary: str, *content: str) -> Markup:

@@ -8,10 +8,12 @@ import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from mtljobs.contracts import STATUS
-from mtljobs.report.drawing import grid_of_axes, head, hide_frame, show_image, style
+from mtljobs.report.drawing import grid_of_axes, head, heighten, hide_frame, show_image, style
 from mtljobs.results.averages import OK
 from mtljobs.results.maps import keeps_maps, kept_maps, upsample
 from mtljobs.results.sheets import per_cent
@@ -54,6 +56,7 @@ def overlays(task: xr.Dataset, inputs: xr.Dataset, *, title: str) -> Figure:
                 item = shown.sel(group=group, sparsity=sparsity)
                 heading = _in_lines(group) if row is grid[0] else ""
                 _show_item(axes, pixels, item, segments, title=heading)
+        _add_scale(figure)
     return figure
 
 
@@ -78,7 +81,7 @@ def _frequent_groups(status: xr.DataArray) -> list[str]:
 
 def _in_lines(name: str) -> str:
     """A name that no column is too narrow for."""
-    return "\n".join(textwrap.wrap(name, 11, max_lines=2, placeholder="…"))
+    return "\n".join(textwrap.wrap(name, 12, max_lines=2, placeholder="…"))
 
 
 def _show_item(
@@ -109,10 +112,23 @@ def _saliency(item: xr.Dataset, segments: xr.DataArray) -> np.ndarray:
     return np.asarray(item["segment_score"].values[segments.values])
 
 
-def lay_over(
-    pixels: np.ndarray,
-    saliency: np.ndarray,
-) -> np.ndarray:
+def _add_scale(figure: Figure) -> None:
+    """What the colours mean, below all images; as they are over a mid grey."""
+    colours = lay_over(np.full((1, 256, 3), 0.5), np.linspace(0, 1, 256)[None])[0]
+    scale = ScalarMappable(cmap=ListedColormap(colours))
+    figure.colorbar(
+        scale,
+        ax=figure.axes,
+        location="bottom",
+        shrink=0.5,
+        aspect=25,
+        ticks=[0, 0.5, 1],
+        label="share of the map's maximum",
+    )
+    heighten(figure, lines=3)
+
+
+def lay_over(pixels: np.ndarray, saliency: np.ndarray) -> np.ndarray:
     """A map in colour over its image in pale grey; where it is 0 the grey stays."""
     share = np.clip(saliency / max(float(saliency.max()), np.finfo(np.float32).tiny), 0, 1)
     colour: np.ndarray = mpl.colormaps["inferno"](0.15 + 0.8 * share)[..., :3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -106,10 +107,14 @@ def _axes(pixels: np.ndarray, images: int) -> tuple[Figure, list[Axes], Axes]:
 
 def _draw_curve(axes: Axes, curve: np.ndarray, shown: np.ndarray, *, area: float) -> None:
     steps = np.arange(len(curve))
-    axes.fill_between(steps, curve, 1, color=SERIES[5], alpha=0.3, linewidth=0)
+    shaded = partial(axes.fill_between, steps, curve, 1, alpha=0.3, linewidth=0, interpolate=True)
+    shaded(where=curve < 1, color=SERIES[5])
+    shaded(where=curve > 1, color=SERIES[1], hatch="////")
     axes.plot(steps, curve, color=SERIES[0])
     axes.plot(shown, curve[shown], color=SERIES[0], marker="o", linestyle="none")
     axes.axhline(1, color=GREY, linewidth=0.8, zorder=1)
-    axes.set_title(f"AOC = {area:.3f}, the shaded area divided by the number of superpixels")
+    axes.set_title(
+        f"AOC = {area:.3f}: the area below 1 less the hatched one above it, per superpixel"
+    )
     axes.set(xlabel="superpixels removed", ylabel="score / clean score")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -15,7 +15,7 @@ from mtljobs.ledger.paths import RunFolder
 from mtljobs.plan.frozen import read_newest
 from mtljobs.report.effort import LOSS_RULE, STAGES, Effort, add_up, format_hours, stage_of
 from mtljobs.report.gantt import LOOKS, draw_attempts, draw_legend
-from mtljobs.report.markup import Markup, element, join, table
+from mtljobs.report.markup import Markup, element, join, table, wide
 from mtljobs.settings.resources import Resources
 
 
@@ -30,7 +30,7 @@ def timeline(folder: RunFolder) -> Markup:
     return join(
         [
             element("p", _summary(attempts, add_up(attempts, checkpoint_every_s=every_s))),
-            element("div", draw_attempts(attempts), draw_legend(), attributes={"class": "wide"}),
+            wide(draw_attempts(attempts), draw_legend()),
             _effort_table(attempts, every_s),
             element(
                 "p",

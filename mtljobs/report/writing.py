@@ -20,12 +20,29 @@ from mtljobs.report.layers import layer_profiles
 from mtljobs.report.overlays import overlays
 from mtljobs.report.page import render_page
 from mtljobs.report.steps import removal_steps
-from mtljobs.report.trends import faithfulness, performance
+from mtljobs.report.trends import DODGE, faithfulness, performance
 from mtljobs.results import Tables, compute_tables, mean_curve, open_run
 from mtljobs.results.areas import removes_superpixels
 from mtljobs.results.maps import keeps_maps
 from mtljobs.results.run import task_nodes
+from mtljobs.results.sheets import per_cent
 from mtljobs.store.damage import naming_damage
+
+_LINES = (
+    "Lines of a metric: mean over seeds; dots: every seed; faint: the dense network; dashed: the "
+    "constant predictor, in its experiment's colour. Arrows point to better. Lines stand up to "
+    f"{per_cent(DODGE)} of sparsity apart, so that they do not hide each other. A metric has a "
+    "panel for each data set and number of classes, since its values compare there alone: "
+    "abs_error is in the data set's unit of depth (metres or disparity). Angles are in degrees."
+)
+
+_GROUPS = {
+    "depth": " Groups: bins of the predicted depth (or disparity) as a share of the data set's "
+    "scale; what is beyond the scale is in the last.",
+    "normals": " Groups: octants, named by the signs of x (right), y (down) and z (away from the "
+    "camera) of the predicted normal; --- points left, up and towards the camera.",
+}
+"""Task -> what its captions end with, where the names of its groups explain nothing."""
 
 
 def write_report(run: RunFolder) -> Path:
@@ -56,26 +73,23 @@ def write_report(run: RunFolder) -> Path:
 def draw(tree: xr.DataTree, tables: Tables) -> Drawings:
     """All figures of a run."""
     curves = {place: mean_curve(node.to_dataset()) for place, node in task_nodes(tree)}
+    places = measured_on(tree)
     return Drawings(
         faithfulness=_drawing(
             "faithfulness",
-            faithfulness(tables.averages, tables.performance),
+            faithfulness(tables.averages, tables.performance, places),
             alt="Averaged AOC and task performance against sparsity, a column per task; the "
             "numbers are in the tables.",
             caption="Averaged AOC, and below it the first of the task's metrics, against the "
             "sparsity aimed at, as each pruning method counts it. Bars: 95 % bootstrap interval "
-            "over images. Dots: every seed. Faint lines: the dense network; dashed: the constant "
-            "predictor. Arrows point to better. Scales differ between tasks, whose scores do not "
-            "compare.",
+            f"over images. {_LINES} Scales differ between tasks, whose scores do not compare.",
         ),
         groups=list(_draw_groups(tables)),
         performance=_drawing(
             "performance",
-            performance(tables.performance),
+            performance(tables.performance, places),
             alt="Task metrics against sparsity, a panel per metric; the numbers are in the table.",
-            caption="Performance against the sparsity aimed at. Line: mean over seeds; dots: "
-            "every seed; faint: the dense network; dashed: the constant predictor. Arrows point "
-            "to better.",
+            caption=f"Performance against the sparsity aimed at. {_LINES}",
         ),
         layers=list(_draw_layers(tree)),
         curves=_drawing(
@@ -91,6 +105,16 @@ def draw(tree: xr.DataTree, tables: Tables) -> Drawings:
     )
 
 
+def measured_on(tree: xr.DataTree) -> dict[tuple[str, str], str]:
+    """The data set of each experiment and task, and of segmentation how many classes it has."""
+    places = {}
+    for (experiment, task), node in task_nodes(tree):
+        data = json.loads(tree[experiment].attrs["settings"])["experiment"]["data"]
+        classes = f", {node.sizes['group']} classes" if task == "segmentation" else ""
+        places[experiment, task] = data.get("id", data["name"]) + classes
+    return places
+
+
 def _draw_groups(tables: Tables) -> Iterator[Drawing]:
     places = groupby(tables.groups, lambda row: (row.experiment, row.task))
     for (experiment, task), rows in places:
@@ -99,7 +123,8 @@ def _draw_groups(tables: Tables) -> Iterator[Drawing]:
             group_heat(list(rows), title=f"{experiment}: {task}"),
             alt=f"Averaged AOC of {task} by group and sparsity; the numbers are in the table.",
             caption="Averaged AOC by group. Hatched: no item has a curve. Colours run from the "
-            "lowest to the highest cell, and do not compare between figures.",
+            "lowest to the highest cell, and do not compare between figures."
+            + _GROUPS.get(task, ""),
         )
 
 
@@ -134,10 +159,11 @@ def _draw_steps(tree: xr.DataTree) -> Iterator[Drawing]:
                 f"steps-{name}",
                 figure,
                 alt=f"An image while its superpixels go, and its curve of {task}.",
-                caption="One item step by step: superpixels go, the most salient first, and the "
-                "score falls. Where it is above 1, the shaded area counts as negative. "
-                "Chosen by rule: the first task, the preview image with most maps, the lowest "
-                "sparsity, the first seed, and the first group with a curve.",
+                caption="One item step by step: superpixels go, the most salient first; the curve "
+                "is the score that is left. Where it has grown above 1, the hatched area counts "
+                "against the AOC. Chosen by rule: the first task, the preview image with most "
+                "maps, the lowest sparsity, the first seed, and the first group with a curve."
+                + _GROUPS.get(task, ""),
                 kind="jpeg",
             )
 
@@ -151,7 +177,7 @@ def _draw_saliency(tree: xr.DataTree) -> Iterator[Drawing]:
                 f"saliency-{experiment}-{task}",
                 overlays(node.to_dataset(), inputs, title=f"{experiment}: {task}"),
                 alt=f"Saliency maps of {task} over one image, by sparsity and group.",
-                caption=_describe_maps(node),
+                caption=_describe_maps(node) + _GROUPS.get(task, ""),
                 kind="jpeg",
             )
 

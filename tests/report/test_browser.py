@@ -219,11 +219,28 @@ def test_the_map_can_be_taken_away(page: Chrome) -> None:
     assert picture(page) != with_map
 
 
-@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize("width", [360, 1280])
 def test_no_window_scrolls_sideways(page: Chrome, width: int) -> None:
     resize(page, width)
     assert page.execute_script("return innerWidth") == width
     assert not scrolls_sideways(page)
+
+
+def test_no_choice_is_cut_off(page: Chrome) -> None:
+    script = """return [...document.querySelectorAll(".choices select")].map((select) => {
+      const shown = select.offsetWidth;
+      select.style.width = "max-content";
+      return [select.id, shown >= select.offsetWidth];
+    })"""
+    assert page.execute_script(script) == [[f"explorer-{name}", True] for name in SELECTS]
+
+
+def test_in_a_narrow_window_figures_keep_their_size_and_scroll_in_a_frame(page: Chrome) -> None:
+    resize(page, 360)
+    script = """return [...document.querySelectorAll("section > figure img")].map((image) => [
+      image.clientWidth - image.getAttribute("width"),
+      image.parentElement.scrollWidth > image.parentElement.clientWidth])"""
+    assert page.execute_script(script) == [[0, True]] * 9
 
 
 def test_a_reader_who_prefers_dark_gets_dark_letters_on_white(page: Chrome) -> None:

@@ -12,4 +12,5 @@ def test_curves_leave_out_tasks_that_an_experiment_has_not() -> None:
     )  # fmt: skip
     figure = mean_curves({("a", "depth"): curve, ("b", "normals"): curve})
     assert [axes.axison for axes in figure.axes] == [True, False, False, True]
+    assert figure.axes[0].xaxis.get_major_formatter()(0.5) == "50 %"
     assert figure.axes[0].lines[0].get_ydata().tolist() == [1.0, 0.5, 0.2]

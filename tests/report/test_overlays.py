@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
 from mtljobs.report.overlays import (
@@ -36,8 +37,9 @@ def read(node: xr.DataTree, task: str) -> tuple[xr.Dataset, xr.Dataset]:
 
 
 def by_place(figure: Figure, rows: int) -> list[list[Axes]]:
-    columns = len(figure.axes) // rows
-    return [figure.axes[row * columns : (row + 1) * columns] for row in range(rows)]
+    *panels, _scale = figure.axes
+    columns = len(panels) // rows
+    return [panels[row * columns : (row + 1) * columns] for row in range(rows)]
 
 
 def test_a_row_per_sparsity_and_a_column_per_group(node: xr.DataTree) -> None:
@@ -69,7 +71,7 @@ def test_a_missing_map_says_why_it_is_missing(node: xr.DataTree) -> None:
     task["status"].loc[item] = 3
     task["status"].loc[{"seed": 0, "image": "test-00000"}] = 2
     grid = by_place(overlays(task, inputs, title=""), rows=3)
-    assert [text.get_text() for text in grid[2][1].texts] == ["map all\nzero"]
+    assert [text.get_text() for text in grid[2][1].texts] == ["map all zero"]
     assert not [axes for row in grid for axes in row if axes.texts and axes is not grid[2][1]]
 
 
@@ -92,7 +94,7 @@ def test_many_sparsities_are_thinned_but_keep_both_ends(
     labels = np.arange(count) / 10
     many = xr.concat([dense.assign_coords(sparsity=[label]) for label in labels], "sparsity",
                      data_vars="minimal")  # fmt: skip
-    labelled = [axes.get_ylabel() for axes in overlays(many, inputs, title="").axes[::2]]
+    labelled = [axes.get_ylabel() for axes in overlays(many, inputs, title="").axes[:-1:2]]
     assert len(labelled) == shown
     assert labelled[0] == "0 %"
     assert labelled[-1] == f"{10 * (count - 1)} %"
@@ -119,6 +121,16 @@ def test_a_group_that_the_shown_image_has_not_is_not_shown(node: xr.DataTree) ->
     task["status"].loc[{"group": ["floor", "wall"]}] = 2
     titles = [axes.get_title() for axes in overlays(task, inputs, title="").axes]
     assert set(titles) == {"image", "bed", ""}
+
+
+def test_a_scale_says_what_the_colours_are(node: xr.DataTree) -> None:
+    scale = overlays(*read(node, "depth"), title="").axes[-1]
+    assert scale.get_xlabel() == "share of the map's maximum"
+    assert scale.get_xlim() == (0, 1)
+    (mesh,) = (part for part in scale.collections if isinstance(part, QuadMesh))
+    shown = mesh.cmap(mesh.norm([0.0, 1.0]))[:, :3]
+    mid_grey = np.full((1, 2, 3), 0.5)
+    np.testing.assert_allclose(shown, lay_over(mid_grey, np.array([[0.0, 1.0]]))[0])
 
 
 def test_an_image_without_any_map_says_so(node: xr.DataTree) -> None:

@@ -16,7 +16,7 @@ from mtljobs.report import write_report
 from mtljobs.report.document import read_script
 from mtljobs.report.page import render_page
 from mtljobs.report.provenance import describe_choice
-from mtljobs.report.writing import draw
+from mtljobs.report.writing import draw, measured_on
 from mtljobs.results import compute_tables, open_run
 
 VOID = {"meta", "img", "input"}
@@ -138,6 +138,30 @@ def test_the_page_says_what_was_run_and_on_what_it_rests(text: str) -> None:
     assert "2.14.1" in shown
     assert "d" * 64 in shown
     assert any("16 x 16 positions" in part for part in shown)
+
+
+def test_captions_explain_the_names_of_groups_and_where_metrics_compare(text: str) -> None:
+    shown = Page(text).texts
+    # Heat maps of two experiments, and the maps of one: the other keeps no previews.
+    assert sum("signs of x (right), y (down) and z (away" in part for part in shown) == 3
+    assert sum("as a share of the data set's scale" in part for part in shown) == 3
+    assert sum("Lines stand up to 1.2 % of sparsity apart" in part for part in shown) == 2
+
+
+def test_metrics_are_measured_on_a_data_set_and_of_segmentation_on_its_classes(
+    synthetic, tmp_path: Path
+) -> None:
+    layout = synthetic.make_layouts()["segnet-hrank"]
+    data = {"name": "folder", "id": "barns", "size": [64, 64]}
+    experiment = {**layout.settings["experiment"], "data": data}
+    layouts = {
+        "rooms": layout,
+        "own": dataclasses.replace(layout, settings={"experiment": experiment}),
+    }
+    run = synthetic.write_run(RunFolder(tmp_path / "two"), layouts=layouts)
+    places = measured_on(open_run(run.root))
+    assert places["rooms", "segmentation"] == "rooms, 3 classes"
+    assert (places["rooms", "depth"], places["own", "depth"]) == ("rooms", "barns")
 
 
 def test_figures_lie_beside_the_page_as_vectors_and_pixels(reported_run: RunFolder) -> None:

@@ -77,13 +77,23 @@ def crowded_layers(experiment: xr.Dataset) -> xr.Dataset:
     return chosen.assign_coords(layer=layers, sparsity=SPARSITIES)
 
 
+def measured_apart(run: Crowded) -> dict[tuple[str, str], str]:
+    """A data set for each experiment, all with long names."""
+    places = {(row.experiment, row.task) for row in run.tables.performance}
+    return {place: f"data-of-{place[0][:-1]}, 40 classes"[-75:] for place in places}
+
+
 TITLE = f"{LONGEST}: segmentation"
 DRAW: dict[str, Callable[[Crowded], Figure | None]] = {
-    "faithfulness": lambda run: faithfulness(run.tables.averages, run.tables.performance),
-    "faithfulness of one task": lambda run: faithfulness(
-        [row for row in run.tables.averages if row.task == "depth"], run.tables.performance
+    "faithfulness": lambda run: faithfulness(
+        run.tables.averages, run.tables.performance, measured_apart(run)
     ),
-    "performance": lambda run: performance(run.tables.performance),
+    "faithfulness of one task": lambda run: faithfulness(
+        [row for row in run.tables.averages if row.task == "depth"],
+        run.tables.performance,
+        measured_apart(run),
+    ),
+    "performance": lambda run: performance(run.tables.performance, measured_apart(run)),
     "curves": lambda run: mean_curves(
         {
             (f"{LONGEST[:-1]}{number}", task): mean_curve(run.task)

@@ -70,11 +70,25 @@ def test_the_curve_has_a_dot_for_each_image_and_its_area_is_printed(
     assert curve.get_ydata().tolist() == item["irof"].values[:21].tolist()
     assert dots.get_xdata().tolist() == STEPS
     assert dots.get_ydata().tolist() == item["irof"].values[dots.get_xdata()].tolist()
-    assert below.get_title(loc="left").startswith(f"AOC = {float(aoc(item)):.3f},")
-    (shaded,) = below.collections
+    assert below.get_title(loc="left").startswith(f"AOC = {float(aoc(item)):.3f}:")
+    shaded, hatched = below.collections
     corners = shaded.get_paths()[0].vertices
     assert corners[:, 1].max() == 1
     assert corners[:, 1].min() == pytest.approx(item["irof"].values[:21].min())
+    assert hatched.get_paths() == []
+
+
+def test_what_lies_above_1_is_hatched_and_has_another_colour(
+    task: xr.Dataset, inputs: xr.Dataset
+) -> None:
+    task["irof"].loc[{"image": "test-00001"}] = [1, 0.9, *[1.3] * 31]
+    shaded, hatched = draw(task, inputs).axes[-1].collections
+    assert (shaded.get_hatch(), hatched.get_hatch()) == (None, "////")
+    assert shaded.get_facecolor().tolist() != hatched.get_facecolor().tolist()
+    (below,), (above,) = shaded.get_paths(), hatched.get_paths()
+    # From 0.9 at step 1 to 1.3 at step 2: 1 is passed at 1.25.
+    assert (below.vertices[:, 0].max(), below.vertices[:, 1].min()) == pytest.approx((1.25, 0.9))
+    assert (above.vertices[:, 0].min(), above.vertices[:, 1].max()) == pytest.approx((1.25, 1.3))
 
 
 def test_the_first_item_with_a_curve_is_shown(task: xr.Dataset, inputs: xr.Dataset) -> None:
