@@ -66,7 +66,7 @@ def is_growth(old: ExperimentLayout, new: ExperimentLayout) -> bool:
 def comparable_settings(
     experiment: Experiment, *, info: DatasetInfo, numerics: Numerics
 ) -> dict[str, Any]:
-    """All settings behind an experiment's results, resolved, less the axes that may grow."""
+    """All that is behind an experiment's results, resolved, less the axes that may grow."""
     explain = dataclasses.replace(
         experiment.explain,
         block=experiment.explain.block_size(),
@@ -83,6 +83,8 @@ def comparable_settings(
         "experiment": values,
         "numerics": canonical(dataclasses.replace(numerics, irof_batch=batch)),
         "data_sha256": data_identity(info),
+        "depth_unit": info.depth_unit,
+        "depth_scale": info.depth_scale,
     }
 
 

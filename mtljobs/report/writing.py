@@ -32,8 +32,8 @@ _LINES = (
     "Lines of a metric: mean over seeds; dots: every seed; faint: the dense network; dashed: the "
     "constant predictor, in its experiment's colour. Arrows point to better. Lines stand up to "
     f"{per_cent(DODGE)} of sparsity apart, so that they do not hide each other. A metric has a "
-    "panel for each data set and number of classes, since its values compare there alone: "
-    "abs_error is in the data set's unit of depth (metres or disparity). Angles are in degrees."
+    "panel for each data set and number of classes, since its values compare there alone; "
+    "abs_error is in the unit of depth that is named above it. Angles are in degrees."
 )
 
 _GROUPS = {
@@ -106,12 +106,16 @@ def draw(tree: xr.DataTree, tables: Tables) -> Drawings:
 
 
 def measured_on(tree: xr.DataTree) -> dict[tuple[str, str], str]:
-    """The data set of each experiment and task, and of segmentation how many classes it has."""
+    """The data set of each experiment and task, with its number of classes or unit of depth."""
     places = {}
     for (experiment, task), node in task_nodes(tree):
-        data = json.loads(tree[experiment].attrs["settings"])["experiment"]["data"]
-        classes = f", {node.sizes['group']} classes" if task == "segmentation" else ""
-        places[experiment, task] = data.get("id", data["name"]) + classes
+        settings = json.loads(tree[experiment].attrs["settings"])
+        data = settings["experiment"]["data"]
+        more = {
+            "segmentation": f", {node.sizes['group']} classes",
+            "depth": f", depth in {settings['depth_unit']}",
+        }
+        places[experiment, task] = data.get("id", data["name"]) + more.get(task, "")
     return places
 
 

@@ -95,7 +95,10 @@ class TestShapes:
 
     def test_settings_are_those_behind_the_results_without_the_growing_axes(self, layout):
         settings = layout().settings
-        assert set(settings) == {"experiment", "numerics", "data_sha256"}
+        assert set(settings) == {
+            "experiment", "numerics", "data_sha256", "depth_unit", "depth_scale",
+        }  # fmt: skip
+        assert (settings["depth_unit"], settings["depth_scale"]) == ("m", 8.0)
         assert set(settings["experiment"]) == {
             "name", "data", "model", "tasks", "weighting", "training", "pruning", "explain", "init",
         }  # fmt: skip

@@ -156,12 +156,16 @@ def test_metrics_are_measured_on_a_data_set_and_of_segmentation_on_its_classes(
     experiment = {**layout.settings["experiment"], "data": data}
     layouts = {
         "rooms": layout,
-        "own": dataclasses.replace(layout, settings={"experiment": experiment}),
+        "own": dataclasses.replace(
+            layout, settings={"experiment": experiment, "depth_unit": "disparity"}
+        ),
     }
     run = synthetic.write_run(RunFolder(tmp_path / "two"), layouts=layouts)
     places = measured_on(open_run(run.root))
     assert places["rooms", "segmentation"] == "rooms, 3 classes"
-    assert (places["rooms", "depth"], places["own", "depth"]) == ("rooms", "barns")
+    assert places["rooms", "normals"] == "rooms"
+    assert places["rooms", "depth"] == "rooms, depth in m"
+    assert places["own", "depth"] == "barns, depth in disparity"
 
 
 def test_figures_lie_beside_the_page_as_vectors_and_pixels(reported_run: RunFolder) -> None:

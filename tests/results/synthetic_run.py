@@ -139,6 +139,8 @@ def _layout(pruning: str, sparsities: tuple[float, ...]) -> ExperimentLayout:
         },
         "numerics": {"threads": 1, "precision": "float32"},
         "data_sha256": "d" * 64,
+        "depth_unit": "m",
+        "depth_scale": 10.0,
     }
     return ExperimentLayout(
         sparsities=sparsities,
