@@ -24,6 +24,12 @@ from mtljobs.results.export import SUFFIXES, export
 PLACE = {"sparsity": 0.5, "seed": 1, "image": "test-00001", "group": "0.20-0.40"}
 
 
+@pytest.fixture(scope="module")
+def stored_run(synthetic, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A complete run, with records; tests only read it."""
+    return synthetic.write_true_run(RunFolder(tmp_path_factory.mktemp("workspace") / "study"))
+
+
 def test_netcdf_holds_every_array_of_the_run(stored_run: RunFolder, tmp_path: Path) -> None:
     path = export(stored_run.root, tmp_path / "study.nc", form="netcdf")
     run = open_run(stored_run.root)
