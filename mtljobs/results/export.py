@@ -110,8 +110,8 @@ def _check_packable(store: Path, sparsities: Collection[float]) -> None:
         )
     if store.is_file():
         raise UserError(
-            "zarr-zip holds the files of a Zarr store, and this run keeps its results in one HDF5 "
-            "file: copy that, or export a part of it as netcdf."
+            f"zarr-zip holds the files of a run that keeps its results in Zarr, and {store} is one "
+            "file already: copy that, or export a part of it as netcdf."
         )
 
 

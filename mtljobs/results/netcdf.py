@@ -22,7 +22,7 @@ from mtljobs.store.hdf5_store import find_fault
 from mtljobs.store.schema import WIDTHS, Array, Node
 from mtljobs.store.variables import FILLS
 
-_AT_ONCE = 2**25
+_AT_ONCE = 2**23
 """Bytes that are read and written at once, or one chunk file: of few, each costs a call of zarr."""
 
 _Region = tuple[slice, ...]

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from mtljobs.errors import UserError
@@ -14,10 +15,9 @@ from mtljobs.ledger.paths import RunFolder, Workspace, open_workspace
 from mtljobs.plan.frozen import Plan, read_newest
 from mtljobs.results.areas import MEASURE
 from mtljobs.results.maps import SIZE
-from mtljobs.results.ordering import ascending
+from mtljobs.results.reordering import reorder
 from mtljobs.store.backend import load_backend
 from mtljobs.store.live import LiveStore
-from mtljobs.store.variables import CELL
 
 Place = tuple[str, str]
 """(experiment, task) of a node."""
@@ -64,7 +64,7 @@ def _open(store: Path | LiveStore) -> xr.DataTree:
 def _complete(stored: xr.DataTree, *, name: str) -> xr.DataTree:
     """Axes in order, and beside each task's arrays what its areas and maps need."""
     # With what a node inherits: a task's labels of sparsity are its experiment's.
-    nodes = {node.path: ascending(node.to_dataset(), CELL) for node in stored.subtree}
+    nodes = {node.path: _sorted(node.to_dataset()) for node in stored.subtree}
     for node in stored.subtree:
         if "irof" in node.data_vars and node.parent is not None:
             n_segments = nodes[f"{node.parent.path}/inputs"]["n_segments"].variable
@@ -135,3 +135,12 @@ def _no_run(path: str | Path) -> UserError:
 def _run_name(store: Path) -> str:
     stored = RunFolder(store.resolve().parent)
     return stored.name if store.resolve() in {stored.store, stored.store_file} else store.stem
+
+
+def _sorted(dataset: xr.Dataset) -> xr.Dataset:
+    orders = {
+        axis: np.argsort(dataset[axis].values, kind="stable")
+        for axis in ("sparsity", "seed")
+        if axis in dataset.indexes and not dataset.indexes[axis].is_monotonic_increasing
+    }
+    return reorder(dataset, orders)

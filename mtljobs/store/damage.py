@@ -46,9 +46,9 @@ def _error(run: RunFolder, damage: list[Finding]) -> CorruptionError:
     first, *others = damage
     more = f", and {len(others)} more" if others else ""
     return CorruptionError(
-        f"the run is damaged: {first.path} is a {first.kind}{more}. `mtljobs verify "
-        f"{run.name} --requeue` names what is damaged and moves it away, `mtljobs resume "
-        f"{run.name}` computes it again; everything else is as it was."
+        f"the run is damaged ({first.kind}: {first.path}{more}). `mtljobs verify {run.name} "
+        f"--requeue` names what is damaged and moves it away, `mtljobs resume {run.name}` "
+        "computes it again; everything else is as it was."
     )
 
 

@@ -1,9 +1,9 @@
-"""Stored arrays with some of their axes in ascending order, still read when they are used."""
+"""Stored arrays with the places of an axis in another order, still read when they are used."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,16 +12,12 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 
-def ascending(dataset: xr.Dataset, axes: Collection[str]) -> xr.Dataset:
-    """A dataset of a store with the labels of axes in ascending order.
+def reorder(dataset: xr.Dataset, orders: Mapping[str, np.ndarray]) -> xr.Dataset:
+    """A dataset of a store with the places of some axes in another order.
 
-    An axis that has no labels, or has them in order, stays as it is.
+    Args:
+        orders: Axis -> where each of its places was.
     """
-    orders = {
-        axis: np.argsort(dataset[axis].values, kind="stable")
-        for axis in axes
-        if axis in dataset.indexes and not dataset.indexes[axis].is_monotonic_increasing
-    }
     arrays = {
         name: _reorder(array.variable, orders)
         for name, array in dataset.items()
@@ -58,16 +54,15 @@ class _Reordered(BackendArray):
         )
 
     def _read(self, key: tuple[Any, ...]) -> np.ndarray:
-        is_one = [np.ndim(part) == 0 and not isinstance(part, slice) for part in key]
+        chosen = [np.arange(length)[part] for length, part in zip(self.shape, key, strict=True)]
         kept = [
-            slice(part, part + 1) if one else part for part, one in zip(key, is_one, strict=True)
+            part if one.ndim else slice(one, one + 1) for one, part in zip(chosen, key, strict=True)
         ]
-        places = [np.arange(length)[part] for length, part in zip(self.shape, kept, strict=True)]
-        values = np.empty([len(along) for along in places], self.dtype)
-        for cell in itertools.product(*(range(len(places[axis])) for axis in self._orders)):
+        values = np.empty([along.size for along in chosen], self.dtype)
+        for cell in itertools.product(*(range(chosen[axis].size) for axis in self._orders)):
             source, target = kept.copy(), [slice(None)] * len(kept)
             for (axis, order), at in zip(self._orders.items(), cell, strict=True):
-                place = int(order[places[axis][at]])
+                place = int(order[chosen[axis].flat[at]])
                 source[axis], target[axis] = slice(place, place + 1), slice(at, at + 1)
             values[tuple(target)] = self._stored[tuple(source)].values
-        return values[tuple(0 if one else slice(None) for one in is_one)]
+        return values[tuple(slice(None) if along.ndim else 0 for along in chosen)]
