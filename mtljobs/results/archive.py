@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from mtljobs.errors import CorruptionError
+from mtljobs.errors import CorruptionError, UserError
 from mtljobs.ledger.files import to_json
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.ledger.records import RECORD, read_record
@@ -28,8 +28,14 @@ def write_archive(
         left_out: Paths in the store of nodes that are not packed.
 
     Raises:
+        UserError: The store is one file.
         CorruptionError: A chunk is not the one that was merged.
     """
+    if store.is_file():
+        raise UserError(
+            f"zarr-zip holds the files of a run that keeps its results in Zarr, and {store} is one "
+            "file already: copy that, or export a part of it as netcdf."
+        )
     root = json.loads((store / "zarr.json").read_text(encoding="utf-8"))
     listed = root["consolidated_metadata"]["metadata"]
     documents = {name: listed[name] for name in listed if _is_in(name, left_out)}

@@ -79,15 +79,13 @@ def export(
         MissingExtraError: A package for the format is not installed.
         CorruptionError: The run is damaged, or what was written does not read back as it was.
     """
-    if form not in SUFFIXES:
-        raise UserError(f"{form!r} is no format{nearest(form, SUFFIXES)}.")
+    _check_form(form, sparsities)
     store = find_store(run)
-    if form == "zarr-zip":
-        _check_packable(store, sparsities)
+    around = RunFolder(store.resolve().parent)
     unfinished = _begin(target)
     try:
-        refuse_damage(RunFolder(store.resolve().parent))
-        with naming_damage(RunFolder(store.resolve().parent)):
+        refuse_damage(around)
+        with naming_damage(around):
             whole = open_run(store)
             tree = select_part(whole, experiments=experiments, tasks=tasks, sparsities=sparsities)
             _WRITERS[form](
@@ -102,16 +100,13 @@ def export(
     return target
 
 
-def _check_packable(store: Path, sparsities: Collection[float]) -> None:
-    if sparsities:
+def _check_form(form: str, sparsities: Collection[float]) -> None:
+    if form not in SUFFIXES:
+        raise UserError(f"{form!r} is no format{nearest(form, SUFFIXES)}.")
+    if sparsities and form == "zarr-zip":
         raise UserError(
             "zarr-zip holds the store's own files, and some of them are of all sparsities: export "
             "as netcdf, or leave --sparsity out and select once the archive is open."
-        )
-    if store.is_file():
-        raise UserError(
-            f"zarr-zip holds the files of a run that keeps its results in Zarr, and {store} is one "
-            "file already: copy that, or export a part of it as netcdf."
         )
 
 
