@@ -38,7 +38,11 @@ def write_archive(
         )
     root = json.loads((store / "zarr.json").read_text(encoding="utf-8"))
     listed = root["consolidated_metadata"]["metadata"]
-    documents = {name: listed[name] for name in listed if _is_in(name, left_out)}
+    documents = {
+        name: document
+        for name, document in listed.items()
+        if name.partition("/")[0] in tasks and _is_in(name, left_out)
+    }
     for name, kept in tasks.items():
         documents[name]["attributes"]["tasks"] = kept
     root["consolidated_metadata"]["metadata"] = documents

@@ -42,8 +42,9 @@ def write_netcdf(tree: xr.DataTree, path: Path) -> None:
     fault = find_fault(path, schema) or _find_difference(tree, schema, path)
     if fault:
         raise CorruptionError(
-            f"{path} does not hold what the run does, but {fault}: is the disk sound? Nothing was "
-            "exported; give the command again, or another place by --output."
+            f"what was written to {path.parent} is not what the run holds, but has {fault}: is the "
+            "disk sound? Nothing was exported; give the command again, or another place by "
+            "--output."
         )
 
 

@@ -136,7 +136,9 @@ def test_a_netcdf_file_that_does_not_hold_the_run_is_no_export(
         return hdf5_format.encode(array, region, values + (array.name == "cam_max"))
 
     monkeypatch.setattr(netcdf, "hdf5_format", SimpleNamespace(encode=encode))
-    with pytest.raises(CorruptionError, match="but other numbers in segnet-hrank/depth/cam_max"):
+    with pytest.raises(
+        CorruptionError, match="but has other numbers in segnet-hrank/depth/cam_max"
+    ):
         export(small_run.root, target, form="netcdf")
     assert not list(target.parent.iterdir())
 
