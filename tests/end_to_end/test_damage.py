@@ -177,8 +177,11 @@ def test_damaged_commit_is_quarantined_by_the_reduction_and_computed_again(
     assert_completed(desk)
 
 
-@pytest.mark.parametrize("command", ["reduce", "report"])
-def test_damaged_store_is_reported_with_what_mends_it(desk, assert_completed, mtljobs, command):
+@pytest.mark.parametrize("command", ["reduce", "report", "export"])
+def test_damaged_store_is_reported_with_what_mends_it(
+    desk, assert_completed, mtljobs, command, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # where exports go
     desk.work()
     shard = desk.shard("explain", 1)
     chunk = desk.run.store / "desk/depth/irof/c.0.0.1.0.0"
