@@ -19,7 +19,8 @@ def export(
         Literal["netcdf", "zarr-zip", "csv", "parquet"],
         typer.Option(
             "--format",
-            help="netcdf or zarr-zip: every array; csv or parquet: a row per item, with its area.",
+            help="netcdf: every array; zarr-zip: the same, of runs that keep their results in "
+            "Zarr; csv or parquet: a row per item, with its area.",
         ),
     ] = "netcdf",
     experiment: Annotated[
@@ -35,7 +36,12 @@ def export(
     ] = None,
     workspace: WorkspaceOption = None,
 ) -> None:
-    """Write a run's results, or a part of them, to one file; its SHA-256 beside it."""
+    """Write a run's results, or a part of them, to one file; its SHA-256 beside it.
+
+    A damaged run is refused. With xarray a netcdf opens by engine="h5netcdf", and a zarr-zip by
+    engine="zarr" and zarr.storage.ZipStore(FILE, mode="r") in the place of a path; the arrays are
+    those of docs/format.md.
+    """
     from mtljobs.cluster.runs import find_run
     from mtljobs.ledger.paths import open_workspace
     from mtljobs.results.export import SUFFIXES, export

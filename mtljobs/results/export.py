@@ -6,33 +6,26 @@ form that `sha256sum --check` reads.
 
 from __future__ import annotations
 
-import json
-import zipfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mtljobs.contracts import STATUS
-from mtljobs.errors import CorruptionError, MissingExtraError, UserError, nearest
-from mtljobs.ledger.files import hash_file, replace_file, sync_folder, to_json
-from mtljobs.ledger.paths import create_folder
-from mtljobs.results.areas import aoc, quantus
-from mtljobs.results.maps import kept_maps
+from mtljobs.errors import MissingExtraError, UserError, nearest
+from mtljobs.ledger.files import hash_file, replace_file, sync_folder
+from mtljobs.ledger.paths import RunFolder, create_folder
+from mtljobs.results.archive import write_archive
+from mtljobs.results.items import read_items
+from mtljobs.results.netcdf import write_netcdf
 from mtljobs.results.parts import select_part
-from mtljobs.results.run import find_store, open_run, task_nodes
-from mtljobs.store.variables import flag_meaning
+from mtljobs.results.run import Place, find_store, open_run
+from mtljobs.store.damage import naming_damage, refuse_damage
 
 SUFFIXES = {"netcdf": ".nc", "zarr-zip": ".zarr.zip", "csv": ".csv", "parquet": ".parquet"}
 """Formats, and how their files are called."""
-
-_PACKED = {"zlib": True, "complevel": 4, "shuffle": True, "fletcher32": True}
-"""Filters that every HDF5 library has; the last one is a checksum."""
-
-_STAMP = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -43,11 +36,13 @@ class _Part:
         store: Of the whole run.
         tree: The wanted nodes, at the wanted sparsities.
         left_out: Paths in the store of all other nodes.
+        items: Areas of the wanted items.
     """
 
     store: Path
     tree: xr.DataTree
     left_out: frozenset[str]
+    items: Mapping[Place, xr.Dataset]
 
 
 def export(
@@ -59,14 +54,16 @@ def export(
     tasks: Collection[str] = (),
     sparsities: Collection[float] = (),
 ) -> Path:
-    """Write a run, or a part of it, to a file.
+    """Write a run, or a part of it, to a file; nothing of a damaged run.
 
-    "netcdf" is the store as netCDF-4, with the axes of `sparsity` and `seed` in ascending order and
-    half-precision maps as float32; "zarr-zip" the store's own files in an archive that xarray opens
-    as it is; "csv" and "parquet" a table of all items: place, status, area.
+    "netcdf" is the store as netCDF-4, in the form that `docs/format.md` gives HDF5, with the axes
+    of `sparsity` and `seed` in ascending order; "zarr-zip" a Zarr store's own files in an archive
+    that xarray opens as it is, by `zarr.storage.ZipStore`; "csv" and "parquet" a table of all
+    items: place, status, area.
 
     Args:
-        run: As `open_run` says.
+        run: As `open_run` says. What is no run's own store but a copy of one has no records: that a
+            file is gone from it shows only where items have no curve.
         target: The file; one that is there is replaced.
         form: Of `SUFFIXES`.
         experiments: Only these; empty: all.
@@ -77,25 +74,23 @@ def export(
         The file.
 
     Raises:
-        UserError: There is no such run, experiment, task, sparsity or format.
+        UserError: There is no such run, experiment, task, sparsity or format, or the file cannot be
+            written where it is to be.
         MissingExtraError: A package for the format is not installed.
-        CorruptionError: What was written does not read back as it was.
+        CorruptionError: The run is damaged, or what was written does not read back as it was.
     """
-    if form not in SUFFIXES:
-        raise UserError(f"{form!r} is no format{nearest(form, SUFFIXES)}.")
-    if sparsities and form == "zarr-zip":
-        raise UserError(
-            "zarr-zip holds the store's own files, and some of them are of all sparsities: export "
-            "as netcdf, or leave --sparsity out and select once the archive is open."
-        )
-    whole = open_run(run)
-    tree = select_part(whole, experiments=experiments, tasks=tasks, sparsities=sparsities)
-    left_out = {node.path for node in whole.subtree} - {node.path for node in tree.subtree}
-    part = _Part(find_store(run), tree, frozenset(path.strip("/") for path in left_out))
-    create_folder(target.parent)
-    unfinished = target.with_name(f".{target.name}.unfinished")
+    _check_form(form, sparsities)
+    store = find_store(run)
+    around = RunFolder(store.resolve().parent)
+    unfinished = _begin(target)
     try:
-        _WRITERS[form](part, unfinished)
+        refuse_damage(around)
+        with naming_damage(around):
+            whole = open_run(store)
+            tree = select_part(whole, experiments=experiments, tasks=tasks, sparsities=sparsities)
+            _WRITERS[form](
+                _Part(store, tree, _paths(whole) - _paths(tree), read_items(tree)), unfinished
+            )
         sha256 = hash_file(unfinished)
         unfinished.replace(target)
     finally:
@@ -105,96 +100,91 @@ def export(
     return target
 
 
+def _check_form(form: str, sparsities: Collection[float]) -> None:
+    if form not in SUFFIXES:
+        raise UserError(f"{form!r} is no format{nearest(form, SUFFIXES)}.")
+    if sparsities and form == "zarr-zip":
+        raise UserError(
+            "zarr-zip holds the store's own files, and some of them are of all sparsities: export "
+            "as netcdf, or leave --sparsity out and select once the archive is open."
+        )
+
+
+def _begin(target: Path) -> Path:
+    """An empty file beside the target, which is to become it."""
+    unfinished = target.parent / f".{target.name}.unfinished"
+    try:
+        if target.is_dir():
+            raise UserError(
+                f"{target} is a folder: expected the name of a file, such as --output "
+                f"{target / 'study.nc'}."
+            )
+        create_folder(target.parent)
+        unfinished.touch()
+    except OSError as error:
+        raise UserError(
+            f"{target} cannot be written ({error.strerror}: {error.filename}): expected a file in "
+            "a folder that is there, or can be made, and in which you may write. Name another by "
+            "--output."
+        ) from error
+    return unfinished
+
+
+def _paths(tree: xr.DataTree) -> frozenset[str]:
+    return frozenset(node.path.strip("/") for node in tree.subtree)
+
+
 def _write_netcdf(part: _Part, path: Path) -> None:
-    tree = xr.DataTree.from_dict(
-        {node.path: _portable(node.to_dataset(inherit=False)) for node in part.tree.subtree}
-    )
-    encoding = {
-        node.path: {name: _PACKED for name, array in node.data_vars.items() if array.ndim}
-        for node in tree.subtree
-    }
-    tree.to_netcdf(path, engine="h5netcdf", encoding=encoding)
-    with xr.open_datatree(path, engine="h5netcdf") as written:
-        if not written.equals(tree):
-            raise CorruptionError(f"{path} does not hold what the store does: is the disk sound?")
-
-
-def _portable(items: xr.Dataset) -> xr.Dataset:
-    """A dataset in types that netCDF has."""
-    if "cam_half" in items:
-        maps = kept_maps(items).astype(np.float32).assign_attrs(items["cam_half"].attrs)
-        items = items.drop_vars("cam_half").assign(cam=maps)
-    texts = {
-        name: (array.dims, np.array(array.values.tolist(), dtype=str))
-        for name, array in items.coords.items()
-        if array.dtype.kind in "OTU"
-    }
-    return items.assign_coords(texts)
+    write_netcdf(part.tree, path)
 
 
 def _write_zip(part: _Part, path: Path) -> None:
-    if part.store.is_file():
-        raise UserError(
-            "zarr-zip holds the files of a Zarr store, and this run keeps its results in one HDF5 "
-            "file: copy that, or export a part of it as netcdf."
-        )
-    root = json.loads((part.store / "zarr.json").read_text(encoding="utf-8"))
-    listed = root["consolidated_metadata"]["metadata"]
-    documents = {name: document for name, document in listed.items() if _is_in(part, name)}
-    for name, experiment in part.tree.children.items():
-        documents[name]["attributes"]["tasks"] = experiment.attrs["tasks"]
-    root["consolidated_metadata"]["metadata"] = documents
-    changed = {f"{name}/zarr.json": to_json(documents[name]) for name in part.tree.children}
-    with zipfile.ZipFile(path, "w") as archive:  # chunks are compressed already
-        archive.writestr(zipfile.ZipInfo("zarr.json", _STAMP), to_json(root))
-        for name in part.tree.children:
-            for file in sorted((part.store / name).rglob("*")):
-                inside = file.relative_to(part.store).as_posix()
-                if file.is_file() and _is_in(part, inside):
-                    content = changed.get(inside) or file.read_bytes()
-                    archive.writestr(zipfile.ZipInfo(inside, _STAMP), content)
-
-
-def _is_in(part: _Part, name: str) -> bool:
-    """Whether something in the store belongs to a node that is wanted."""
-    path = PurePosixPath(name)
-    return not any(str(place) in part.left_out for place in (path, *path.parents))
+    tasks = {name: experiment.attrs["tasks"] for name, experiment in part.tree.children.items()}
+    write_archive(path, part.store, tasks=tasks, left_out=part.left_out)
 
 
 def _write_csv(part: _Part, path: Path) -> None:
-    _item_table(part.tree).to_csv(path, index=False, float_format="%.9g")
+    _item_table(part).to_csv(path, index=False, float_format="%.9g")
 
 
 def _write_parquet(part: _Part, path: Path) -> None:
     try:
-        _item_table(part.tree).to_parquet(path, index=False)
+        _item_table(part).to_parquet(path, index=False)
     except ImportError as error:
         raise MissingExtraError(
             "parquet needs pyarrow: `pip install pyarrow`, or export as csv."
         ) from error
 
 
-def _item_table(run: xr.DataTree) -> pd.DataFrame:
+def _item_table(part: _Part) -> pd.DataFrame:
     """A row per item that was planned or not: experiment, task, its labels, status and areas."""
-    return pd.concat(list(_item_tables(run)), ignore_index=True)
+    return pd.concat(list(_item_tables(part)), ignore_index=True)
 
 
-def _item_tables(run: xr.DataTree) -> Iterator[pd.DataFrame]:
-    meanings = np.array([flag_meaning(text) for text in STATUS.values()])
-    for (experiment, task), node in task_nodes(run):
-        items = node.to_dataset()
-        status = items["status"].load()
+def _item_tables(part: _Part) -> Iterator[pd.DataFrame]:
+    for (experiment, task), items in part.items.items():
+        status = items["status"]
+        superpixels = part.tree[f"{experiment}/{task}"]["n_segments"]
         columns = {
-            "status": status.copy(data=meanings[status.values]),
-            "aoc": aoc(items),
-            "quantus": quantus(items),
-            "superpixels": items["n_segments"].broadcast_like(status),
+            "status": _in_words(status),
+            "aoc": items["aoc"],
+            "quantus": items["quantus"],
+            "superpixels": superpixels.broadcast_like(status),
         }
         table = xr.Dataset({name: one.reset_coords(drop=True) for name, one in columns.items()})
         frame = table.to_dataframe(dim_order=list(status.dims)).reset_index()
         frame.insert(0, "experiment", experiment)
         frame.insert(1, "task", task)
         yield frame
+
+
+def _in_words(status: xr.DataArray) -> xr.DataArray:
+    """Codes by the flags beside them: a store of a later release may have more than this one."""
+    flags = zip(status.attrs["flag_values"], status.attrs["flag_meanings"].split(), strict=True)
+    words = {int(code): meaning for code, meaning in flags}
+    codes, places = np.unique(status.values, return_inverse=True)
+    found = np.array([words.get(code, f"unknown_{code}") for code in codes.tolist()])
+    return status.copy(data=found[places].reshape(status.shape))
 
 
 _WRITERS: dict[str, Callable[[_Part, Path], None]] = {

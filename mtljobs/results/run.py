@@ -17,6 +17,7 @@ from mtljobs.ledger.paths import RunFolder, Workspace, open_workspace
 from mtljobs.plan.frozen import Plan, read_newest
 from mtljobs.results.areas import MEASURE
 from mtljobs.results.maps import SIZE
+from mtljobs.results.reordering import reorder
 from mtljobs.store.backend import load_backend
 from mtljobs.store.live import LiveStore
 from mtljobs.store.schema import SCHEMA_VERSION
@@ -191,4 +192,4 @@ def _sorted(dataset: xr.Dataset) -> xr.Dataset:
         for axis in ("sparsity", "seed")
         if axis in dataset.indexes and not dataset.indexes[axis].is_monotonic_increasing
     }
-    return dataset.isel(orders)
+    return reorder(dataset, orders)

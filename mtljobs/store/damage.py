@@ -9,7 +9,7 @@ from mtljobs.errors import CorruptionError
 from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.plan.frozen import read_newest
 from mtljobs.store.findings import Checked, Finding
-from mtljobs.store.verification import check_store
+from mtljobs.store.verification import Level, check_store
 
 
 @contextmanager
@@ -22,19 +22,38 @@ def naming_damage(run: RunFolder) -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError, CorruptionError) as error:
-        damage = _find_damage(run)
+        damage = _find_damage(run, level="default")
         if not damage:
             raise
-        first, *others = damage
-        more = f", and {len(others)} more" if others else ""
-        raise CorruptionError(
-            f"the run is damaged: {first.path} is a {first.kind}{more}. `mtljobs verify "
-            f"{run.name} --requeue` names what is damaged and moves it away, `mtljobs resume "
-            f"{run.name}` computes it again; everything else is as it was."
-        ) from error
+        raise _error(run, damage) from error
 
 
-def _find_damage(run: RunFolder) -> list[Finding]:
+def refuse_damage(run: RunFolder) -> None:
+    """Return where every file of a run's results is there, as long as it was, and no other.
+
+    Reads no results: readers meet the checksum of a chunk that changed, never that one is gone.
+    A store without a run around it has no records, and passes.
+
+    Raises:
+        CorruptionError: Says what is damaged and how to mend it.
+    """
+    damage = _find_damage(run, level="quick")
+    if damage:
+        raise _error(run, damage)
+
+
+def _error(run: RunFolder, damage: list[Finding]) -> CorruptionError:
+    first, *others = damage
+    more = f", and {len(others)} more" if others else ""
+    return CorruptionError(
+        f"the run is damaged ({first.kind}: {first.path}{more}). `mtljobs verify {run.name} "
+        f"--requeue` names what is damaged and moves it away, `mtljobs resume {run.name}` "
+        "computes it again; everything else is as it was."
+    )
+
+
+def _find_damage(run: RunFolder, *, level: Level) -> list[Finding]:
+    """What is damaged of the run itself: a copy of it is whole without what runs share."""
     plan = read_newest(run)
     if plan is None:
         return []
@@ -42,8 +61,12 @@ def _find_damage(run: RunFolder) -> list[Finding]:
         run,
         Workspace(run.root.parent),
         plan,
-        level="default",
+        level=level,
         checked=Checked(),
         progress=lambda *_: None,
     )
-    return [finding for finding in findings if not finding.is_note]
+    return [
+        finding
+        for finding in findings
+        if not finding.is_note and finding.path.is_relative_to(run.root)
+    ]

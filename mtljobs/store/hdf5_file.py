@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import RLock
@@ -21,7 +21,7 @@ from mtljobs.store.growth import Document
 from mtljobs.store.hdf5_format import DEFLATE_LEVEL
 from mtljobs.store.schema import WIDTHS, Array, Node
 from mtljobs.store.seal import seal
-from mtljobs.store.sources import WHOLE, Source
+from mtljobs.store.sources import WHOLE
 
 # What HDF5 and its readers in Python raise where bytes make no sense to them.
 _UNREADABLE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError)
@@ -30,36 +30,32 @@ ROOT = "/"
 """Path of the root; all others have no leading slash."""
 
 
-def write(
-    path: Path, schema: Schema, chunks: Mapping[str, Source], *, renew: Callable[[], None]
-) -> None:
-    """Write a store: the same bytes for the same plan and chunks, under one release of HDF5.
+def write(path: Path, schema: Schema, chunks: Iterable[tuple[str, bytes]]) -> None:
+    """Write a store: the same bytes for the same schema and chunks, under one release of HDF5.
 
     Args:
-        chunks: Name -> where its bytes are.
-        renew: Called before each chunk.
+        chunks: Name and bytes, in the order in which they are to lie.
     """
     # The file is nobody else's, and some network file systems refuse to lock any.
     with h5netcdf.File(path, "w", locking=False) as file:
         for node in schema.values():
             _create_node(file.create_group(node.path) if node.path else file, node)
     with h5py.File(path, "r+", locking=False) as file:
-        for name in sorted(chunks, key=_place):
-            renew()
-            array, index = _place(name)
+        for name, content in chunks:
+            array, index = place(name)
             dataset = file[array]
-            dataset.id.write_direct_chunk(_offset(dataset, index), chunks[name].read(name))
+            dataset.id.write_direct_chunk(_offset(dataset, index), content)
     seal(path)
 
 
-def _place(name: str) -> tuple[str, tuple[int, ...]]:
+def place(name: str) -> tuple[str, tuple[int, ...]]:
     """Path of the array, and which of its chunks a file is."""
     array, _, chunk = name.rpartition("/")
     return array, chunk_index(chunk)
 
 
 def _offset(dataset: h5py.Dataset, index: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(place * edge for place, edge in zip(index, dataset.chunks, strict=True))
+    return tuple(at * edge for at, edge in zip(index, dataset.chunks, strict=True))
 
 
 def _create_node(group: h5netcdf.Group, node: Node) -> None:
@@ -226,7 +222,7 @@ class Hdf5Source:
 
     def size(self, name: str) -> int | None:
         """Bytes that the chunk takes in the file."""
-        array, index = _place(name)
+        array, index = place(name)
         dataset = self._dataset(array)
         if dataset is None or len(index) != dataset.ndim:
             return None
@@ -238,7 +234,7 @@ class Hdf5Source:
 
     def read(self, name: str, part: slice = WHOLE) -> bytes:
         """The chunk as it is, not decoded."""
-        array, index = _place(name)
+        array, index = place(name)
         dataset = self._dataset(array)
         if dataset is None:
             raise FileNotFoundError(f"{self.path(name)} is not there")
@@ -285,6 +281,6 @@ def _chunks(dataset: h5py.Dataset) -> list[str]:
         dataset.id.chunk_iter(lambda info: offsets.append(info.chunk_offset))
     edges = dataset.chunks
     return [
-        chunk_name([place // edge for place, edge in zip(offset, edges, strict=True)])
+        chunk_name([at // edge for at, edge in zip(offset, edges, strict=True)])
         for offset in offsets
     ]

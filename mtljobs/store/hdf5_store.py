@@ -58,7 +58,7 @@ class Hdf5Store:
             CorruptionError: The old file is damaged: what cannot be read would be gone for good.
         """
         if store.exists():
-            if not commits and _fault(store, schema) is None:
+            if not commits and find_fault(store, schema) is None:
                 return
             if not is_sealed(store):
                 raise CorruptionError(
@@ -102,14 +102,14 @@ class Hdf5Store:
             yield Finding("missing file", store, None, detail)
             return
         broken = reads and not is_sealed(store)
-        faults = [] if broken else [_fault(store, schema) for schema in schemas]
+        faults = [] if broken else [find_fault(store, schema) for schema in schemas]
         if broken or None not in faults:
             fault = "bytes that are not those of its last line" if broken else faults[0]
             detail = f"expected what was written, found {fault}: --requeue writes it anew"
             yield Finding("wrong metadata", store, None, detail)
 
 
-def _fault(store: Path, schema: Schema) -> str | None:
+def find_fault(store: Path, schema: Schema) -> str | None:
     """What a file says otherwise than a plan; None where it says the same."""
     try:
         found, labels = describe(store)
@@ -136,9 +136,15 @@ def _list_chunks(store: Path) -> tuple[Source, set[str]]:
 
 def _replace(store: Path, schema: Schema, chunks: Mapping[str, Source], *, writer: Writer) -> None:
     unfinished = writer.aside / store.name
-    hdf5_file.write(unfinished, schema, chunks, renew=writer.renew)
+    hdf5_file.write(unfinished, schema, _read_all(chunks, writer))
     unfinished.replace(store)
     sync_folder(store.parent)
+
+
+def _read_all(chunks: Mapping[str, Source], writer: Writer) -> Iterator[tuple[str, bytes]]:
+    for name in sorted(chunks, key=hdf5_file.place):
+        writer.renew()
+        yield name, chunks[name].read(name)
 
 
 def _copy(file: Path, target: Path) -> None:

@@ -101,3 +101,9 @@ PREVIEW = Variable(
     "preview", ("preview_image", "row", "column", "rgb"), "image as the network sees it", "uint8", 0
 )
 """Of `/<experiment>/inputs`, where the licence allows it."""
+
+FILLS: dict[str, float] = {
+    variable.name: variable.fill
+    for variable in (*EXPERIMENT, *EXPLANATIONS, *PERFORMANCES, *INPUTS, PREVIEW)
+} | {variable.name: variable.fill for kept in MAPS.values() for variable in kept}
+"""What stands where nothing was written, of every array that is no task's own."""

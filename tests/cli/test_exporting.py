@@ -18,3 +18,9 @@ def test_a_sparsity_of_an_archive_is_refused_before_anything_is_read(mtljobs, su
     submitted()
     answer = mtljobs(f"export study --format zarr-zip --sparsity 0.5 --output {tmp_path}/a.zip")
     assert (answer.code, "leave --sparsity out" in answer.err) == (2, True)
+
+
+def test_help_says_how_an_archive_is_opened_and_of_which_runs_it_is(mtljobs):
+    said = " ".join(mtljobs("export --help").out.split())
+    assert 'zarr.storage.ZipStore(FILE, mode="r")' in said
+    assert "runs that keep their results in Zarr" in " ".join(said.replace("│", " ").split())

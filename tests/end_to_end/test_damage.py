@@ -177,13 +177,14 @@ def test_damaged_commit_is_quarantined_by_the_reduction_and_computed_again(
     assert_completed(desk)
 
 
-@pytest.mark.parametrize("command", ["reduce", "report"])
+@pytest.mark.parametrize("command", ["reduce", "report", "export"])
 def test_damaged_store_is_reported_with_what_mends_it(desk, assert_completed, mtljobs, command):
     desk.work()
     shard = desk.shard("explain", 1)
     chunk = desk.run.store / "desk/depth/irof/c.0.0.1.0.0"
     flip(chunk)
-    answer = mtljobs(command, desk.run.root)
+    options = ["--output", desk.folder / "exported.nc"] if command == "export" else []
+    answer = mtljobs(command, desk.run.root, *options)
     assert answer.code == 1
     for part in (chunk, f"mtljobs verify {desk.run.name} --requeue", "mtljobs resume"):
         assert str(part) in answer.err

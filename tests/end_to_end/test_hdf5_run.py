@@ -60,9 +60,15 @@ def test_it_is_exported_as_tables_and_refused_as_an_archive_of_zarr(
         for place, run in enumerate((hdf5_run, smoke_run))
     ]
     assert tables[0] == tables[1]
-    with pytest.raises(UserError, match="one HDF5 file: copy that"):
+    with pytest.raises(UserError, match=r"store\.h5 is one file already: copy that"):
         export(hdf5_run.root, tmp_path / "a.zip", form="zarr-zip")
     assert not (tmp_path / "a.zip").exists()
+
+
+def test_a_netcdf_of_it_has_its_numbers(hdf5_run: RunFolder, tmp_path: Path) -> None:
+    written = open_run(export(hdf5_run.root, tmp_path / "x.nc", form="netcdf"))
+    for node in open_run(hdf5_run.root).subtree:
+        xr.testing.assert_equal(written[node.path].to_dataset(), node.to_dataset())
 
 
 def test_its_size_is_that_of_one_file_and_a_plan_counts_it_twice(

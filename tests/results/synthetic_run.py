@@ -5,16 +5,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from mtljobs.contracts import ExperimentLayout, Record, TaskLayout
-from mtljobs.ledger.files import to_json
+from mtljobs.contracts import ExperimentLayout, Record, Shard, TaskLayout
+from mtljobs.ledger.files import hash_file, remove_tree, to_json
 from mtljobs.ledger.paths import RunFolder, create_folder
 from mtljobs.ledger.records import write_record
-from mtljobs.plan.frozen import Cell, Plan, freeze_plan
+from mtljobs.plan.cells import reduction
+from mtljobs.plan.frozen import Cell, Plan, freeze_plan, read_newest
+from mtljobs.plan.networks import shard_identity
+from mtljobs.store.inputs import inputs_name
 from mtljobs.store.schema import build_schema
+from mtljobs.store.zarr_files import own_files
 from mtljobs.store.zarr_format import documents, encode, encode_labels
 
 TASKS = {
@@ -88,9 +94,50 @@ def write_records(run: RunFolder) -> None:
         "explain-segnet-netslim-0-1-0-bbbbbbbbbbbb",
     ):
         record = Record(shard, "a" * 64, {"segnet-netslim/depth/irof/c.0": ("f" * 64, 3)}, versions)
-        folder = create_folder(run.work / shard)
-        write_record(folder, record)
-        (folder / "record.json").replace(run.ledger / f"{shard}.json")
+        _keep_record(run, record)
+
+
+def write_true_run(run: RunFolder, **choice: Any) -> RunFolder:
+    """As `write_run`, with the shards and records that a real run has: of every chunk its hash."""
+    write_run(run, **choice)
+    layouts = choice.get("layouts") or make_layouts()
+    shards = tuple(_shard(experiment) for experiment in layouts)
+    plan = dataclasses.replace(make_plan(layouts), shards=(*shards, reduction(shards)))
+    freeze_plan(run, plan, previous=read_newest(run))
+    remove_tree(run.ledger)
+    create_folder(run.ledger)
+    for shard, (experiment, layout) in zip(shards, layouts.items(), strict=True):
+        files = _hash_chunks(run, experiment, layouts)
+        shown = {name: files.pop(name) for name in list(files) if "/inputs/" in name}
+        _keep_record(run, Record(shard.name, shard.identity, files, {}))
+        _keep_record(run, Record(inputs_name(experiment, layout), layout.inputs, shown, {}))
+    return run
+
+
+def _shard(experiment: str) -> Shard:
+    spec = {"stage": "explain", "experiment": experiment}
+    identity = shard_identity(spec, {})
+    name = f"explain-{experiment}-{identity[:12]}"
+    return Shard(name, "explain", identity, False, (), {}, spec, {})
+
+
+def _hash_chunks(
+    run: RunFolder, experiment: str, layouts: Mapping[str, ExperimentLayout]
+) -> dict[str, tuple[str, int]]:
+    own = own_files(build_schema(layouts))
+    paths = [path for path in sorted((run.store / experiment).rglob("*")) if path.is_file()]
+    names = {path.relative_to(run.store).as_posix(): path for path in paths}
+    return {
+        name: (hash_file(path), path.stat().st_size)
+        for name, path in names.items()
+        if name not in own
+    }
+
+
+def _keep_record(run: RunFolder, record: Record) -> None:
+    folder = create_folder(run.work / record.shard)
+    write_record(folder, record)
+    (folder / "record.json").replace(run.ledger / f"{record.shard}.json")
 
 
 def write_store(run: RunFolder, layouts: Mapping[str, ExperimentLayout], arrays: Arrays) -> None:

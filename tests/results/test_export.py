@@ -4,11 +4,15 @@ import csv
 import dataclasses
 import hashlib
 import importlib.util
+import json
 import math
+import shutil
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,35 +21,199 @@ from zarr.storage import ZipStore
 
 from mtljobs.errors import CorruptionError, UserError
 from mtljobs.ledger.paths import RunFolder
-from mtljobs.results import aoc, open_run
+from mtljobs.results import aoc, netcdf, open_run
 from mtljobs.results import export as exporting
 from mtljobs.results.export import SUFFIXES, export
+from mtljobs.store import hdf5_format
 
 PLACE = {"sparsity": 0.5, "seed": 1, "image": "test-00001", "group": "0.20-0.40"}
 
 
-def test_netcdf_holds_every_array_of_the_run(stored_run: RunFolder, tmp_path: Path) -> None:
-    path = export(stored_run.root, tmp_path / "study.nc", form="netcdf")
-    run = open_run(stored_run.root)
-    with xr.open_datatree(path, engine="h5netcdf") as written:
-        assert [node.path for node in written.subtree] == [node.path for node in run.subtree]
-        for node in run.leaves:
-            for name, array in node.data_vars.items():
-                np.testing.assert_array_equal(written[node.path][name].values, array.values)
-        depth = written["segnet-netslim/depth"].to_dataset()
-        assert float(aoc(depth.sel(PLACE))) == float(
-            aoc(run["segnet-netslim/depth"].to_dataset().sel(PLACE))
-        )
+@pytest.fixture(scope="module")
+def stored_run(synthetic, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A complete run, with records; tests only read it."""
+    return synthetic.write_true_run(RunFolder(tmp_path_factory.mktemp("workspace") / "study"))
 
 
-def test_half_precision_maps_are_float32_in_netcdf(synthetic, tmp_path: Path) -> None:
-    layout = dataclasses.replace(synthetic.make_layouts()["segnet-hrank"], maps="half")
-    run = synthetic.write_run(RunFolder(tmp_path / "half"), layouts={"segnet-hrank": layout})
-    path = export(run.root, tmp_path / "half.nc", form="netcdf")
-    with xr.open_datatree(path, engine="h5netcdf") as written:
-        cam = written["segnet-hrank/depth"]["cam"]
-        assert cam.dtype == np.float32
-        assert float(cam.max()) == pytest.approx(synthetic.PEAK, rel=0.05)
+@pytest.fixture(scope="module")
+def small_run(synthetic, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run of one experiment and one task, whose maps are kept as halves."""
+    layout = synthetic.make_layouts()["segnet-hrank"]
+    tasks = {"depth": layout.tasks["depth"]}
+    layout = dataclasses.replace(layout, maps="half", tasks=tasks)
+    folder = tmp_path_factory.mktemp("workspace") / "small"
+    return synthetic.write_true_run(RunFolder(folder), layouts={"segnet-hrank": layout})
+
+
+@pytest.fixture
+def copied(small_run: RunFolder, tmp_path: Path) -> RunFolder:
+    """A copy of the small run, to be damaged."""
+    shutil.copytree(small_run.root, tmp_path / "copied")
+    return RunFolder(tmp_path / "copied")
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    """Where to export to: nothing else is in its folder."""
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out" / "x"
+
+
+CURVES = "segnet-hrank/depth/irof/c.1.0.0.0.0"
+STATUS = "segnet-hrank/depth/status/c.1.0.0.0"
+PEAKS = "segnet-hrank/depth/cam_max/c.1.0.0.0"
+
+
+def flip_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_netcdf_is_the_run_in_the_published_format(small_run: RunFolder, target: Path) -> None:
+    export(small_run.root, target, form="netcdf")
+    run, written = open_run(small_run.root), open_run(target)
+    assert [node.path for node in written.subtree] == [node.path for node in run.subtree]
+    for node in run.subtree:
+        found = written[node.path].to_dataset()
+        for name, array in node.to_dataset().data_vars.items():
+            np.testing.assert_array_equal(found[name].values, array.values)
+            assert found[name].attrs["long_name"] == array.attrs["long_name"]
+        assert found.attrs.keys() == node.attrs.keys()
+
+
+def test_every_node_of_a_netcdf_opens_alone_with_labels_and_superpixels(
+    small_run: RunFolder, target: Path
+) -> None:
+    export(small_run.root, target, form="netcdf")
+    with xr.open_dataset(target, engine="h5netcdf", group="segnet-hrank/depth") as depth:
+        assert depth["seed"].values.tolist() == [0, 1]
+        assert set(depth.coords) - set(depth.dims) == {
+            "image_id", "group_id", "metric_id", "n_segments",
+        }  # fmt: skip
+        expected = aoc(open_run(small_run.root)["segnet-hrank/depth"].to_dataset().sel(PLACE))
+        assert float(aoc(depth.sel(PLACE))) == float(expected)
+
+
+def test_half_precision_maps_keep_their_name_and_are_float32_in_netcdf(
+    small_run: RunFolder, target: Path
+) -> None:
+    export(small_run.root, target, form="netcdf")
+    stored = xr.open_datatree(small_run.store, engine="zarr")["segnet-hrank"]
+    with xr.open_datatree(target, engine="h5netcdf") as tree:
+        written = tree["segnet-hrank"]
+        assert "cam" not in written["depth"]
+        maps = written["depth"]["cam_half"]
+        assert (maps.dtype, stored["depth"]["cam_half"].dtype) == (np.float32, np.float16)
+        assert maps.attrs == stored["depth"]["cam_half"].attrs
+        assert written.attrs["maps"] == "half"
+        assert float(maps.max()) == pytest.approx(1, abs=0.05)
+
+
+def test_netcdf_has_the_chunks_filters_and_checksums_of_the_hdf5_store(
+    small_run: RunFolder, target: Path
+) -> None:
+    export(small_run.root, target, form="netcdf")
+    with h5py.File(target) as file:
+        curves, order = (file[f"segnet-hrank/depth/{name}"] for name in ("irof", "order"))
+        assert curves.chunks == (1, 1, 3, 5, 33)
+        assert (curves.compression, curves.shuffle, curves.fletcher32) == ("gzip", True, True)
+        assert (order.fillvalue, math.isnan(curves.fillvalue)) == (65535, True)
+
+
+def test_what_was_exported_as_netcdf_is_exported_as_the_same_bytes(
+    small_run: RunFolder, target: Path
+) -> None:
+    first = export(small_run.root, target, form="netcdf")
+    again = export(first, target.with_name("again"), form="netcdf")
+    assert again.read_bytes() == first.read_bytes()
+
+
+def test_a_netcdf_file_that_does_not_hold_the_run_is_no_export(
+    small_run: RunFolder, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encode(array, region, values):
+        return hdf5_format.encode(array, region, values + (array.name == "cam_max"))
+
+    monkeypatch.setattr(netcdf, "hdf5_format", SimpleNamespace(encode=encode))
+    with pytest.raises(
+        CorruptionError, match="but has other numbers in segnet-hrank/depth/cam_max"
+    ):
+        export(small_run.root, target, form="netcdf")
+    assert not list(target.parent.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("form", "gone"),
+    [("netcdf", CURVES), ("zarr-zip", CURVES), ("csv", CURVES), ("csv", STATUS), ("netcdf", PEAKS)],
+)
+def test_a_run_without_one_of_its_chunks_is_not_exported(copied, target, form, gone: str) -> None:
+    (copied.store / gone).unlink()
+    with pytest.raises(CorruptionError, match=rf"missing file: .*{gone}.* verify copied --requeue"):
+        export(copied.root, target, form=form)
+    assert not list(target.parent.iterdir())
+
+
+@pytest.mark.parametrize("form", ["netcdf", "zarr-zip", "csv"])
+def test_a_run_with_a_flipped_bit_is_not_exported(copied, target, form: str) -> None:
+    flip_bit(copied.store / CURVES)
+    with pytest.raises(CorruptionError, match=rf"changed file: .*{CURVES}.* verify copied --req"):
+        export(copied.root, target, form=form)
+    assert not list(target.parent.iterdir())
+
+
+def test_a_flipped_bit_in_what_no_area_is_made_of_is_in_no_archive(copied, target: Path) -> None:
+    flip_bit(copied.store / PEAKS)
+    with pytest.raises(CorruptionError, match=rf"changed file: .*{PEAKS}"):
+        export(copied.root, target, form="zarr-zip")
+    assert not list(target.parent.iterdir())
+
+
+def test_a_copy_of_a_store_without_curves_of_its_items_is_not_exported(
+    copied: RunFolder, target: Path
+) -> None:
+    store = copied.store.rename(target.with_name("lone.zarr"))
+    (store / CURVES).unlink()
+    with pytest.raises(CorruptionError, match=r"with status 1 .* but no whole curve"):
+        export(store, target, form="netcdf")
+    assert not target.exists()
+
+
+def test_a_copy_of_a_run_without_what_runs_share_is_exported(copied, target: Path) -> None:
+    assert export(copied.root, target, form="csv").stat().st_size > 1000
+
+
+def test_a_status_of_a_later_release_has_the_name_of_its_flag_or_its_number(
+    synthetic, tmp_path: Path
+) -> None:
+    layouts = {"segnet-hrank": synthetic.make_layouts()["segnet-hrank"]}
+    arrays = synthetic.make_arrays(layouts)
+    arrays["segnet-hrank/depth"]["status"][0, 0, 0, :2] = 9, 10
+    run = synthetic.write_run(RunFolder(tmp_path / "run"), layouts=layouts, arrays=arrays)
+    store = run.store.rename(tmp_path / "later.zarr")
+    root = json.loads((store / "zarr.json").read_text())
+    flags = root["consolidated_metadata"]["metadata"]["segnet-hrank/depth/status"]["attributes"]
+    flags["flag_values"].append(9)
+    flags["flag_meanings"] += " image_too_dark"
+    (store / "zarr.json").write_text(json.dumps(root))
+    table = pd.read_csv(export(store, tmp_path / "x.csv", form="csv"))
+    odd = table[table["status"].isin(["image_too_dark", "unknown_10"])]
+    assert odd["group"].tolist() == ["0.00-0.20", "0.20-0.40"]
+    assert odd["aoc"].isna().all()
+
+
+def test_a_folder_is_no_file_to_export_to(small_run: RunFolder, target: Path) -> None:
+    with pytest.raises(UserError, match=r"out is a folder: expected the name of a file, such as"):
+        export(small_run.root, target.parent, form="csv")
+    assert not list(target.parent.iterdir())
+
+
+@pytest.mark.parametrize("place", ["/proc/nowhere/x.csv", "taken/x.csv", "x" * 250])
+def test_a_place_that_cannot_be_written_is_named(small_run, target: Path, place: str) -> None:
+    (target.parent / "taken").write_text("")
+    with pytest.raises(UserError, match=r"cannot be written \(.*--output"):
+        export(small_run.root, target.parent / place, form="csv")
+    assert [file.name for file in target.parent.iterdir()] == ["taken"]
 
 
 def test_an_archive_opens_as_it_is_and_begins_with_the_roots_document(
@@ -62,8 +230,8 @@ def test_an_archive_opens_as_it_is_and_begins_with_the_roots_document(
     xr.testing.assert_identical(written["segnet-hrank"].load(), stored["segnet-hrank"].load())
 
 
-def test_the_same_run_is_the_same_archive(stored_run: RunFolder, tmp_path: Path) -> None:
-    paths = [export(stored_run.root, tmp_path / name, form="zarr-zip") for name in ("a", "b")]
+def test_the_same_run_is_the_same_archive(small_run: RunFolder, tmp_path: Path) -> None:
+    paths = [export(small_run.root, tmp_path / name, form="zarr-zip") for name in ("a", "b")]
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
@@ -87,10 +255,8 @@ def test_a_table_has_a_row_per_item(stored_run: RunFolder, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("form", ["netcdf", "zarr-zip", "csv"])
-def test_its_sha256_stands_beside_a_file(stored_run, tmp_path: Path, form: str) -> None:
-    path = export(
-        stored_run.root, tmp_path / f"x{SUFFIXES[form]}", form=form, experiments=["segnet-hrank"]
-    )
+def test_its_sha256_stands_beside_a_file(small_run, tmp_path: Path, form: str) -> None:
+    path = export(small_run.root, tmp_path / f"x{SUFFIXES[form]}", form=form)
     said = path.with_name(f"{path.name}.sha256").read_text()
     assert said == f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
 
