@@ -113,7 +113,7 @@ def measured_on(tree: xr.DataTree) -> dict[tuple[str, str], str]:
         data = settings["experiment"]["data"]
         more = {
             "segmentation": f", {node.sizes['group']} classes",
-            "depth": f", depth in {settings['depth_unit']}",
+            "depth": ", in metres" if settings["depth_unit"] == "m" else ", disparity",
         }
         places[experiment, task] = data.get("id", data["name"]) + more.get(task, "")
     return places

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -64,8 +65,11 @@ def browser() -> Iterator[Chrome]:
                      "--force-device-scale-factor=1", "--window-size=1280,1000"):  # fmt: skip
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with Chrome(options=options, service=Service(DRIVER)) as chrome:
-        yield chrome
+    # Chromium leaves a folder behind, whose path must be short: it holds a socket.
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        service = Service(DRIVER, env=os.environ | {"TMPDIR": folder})
+        with Chrome(options=options, service=service) as chrome:
+            yield chrome
 
 
 @pytest.fixture(scope="module")

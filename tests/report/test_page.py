@@ -164,8 +164,8 @@ def test_metrics_are_measured_on_a_data_set_and_of_segmentation_on_its_classes(
     places = measured_on(open_run(run.root))
     assert places["rooms", "segmentation"] == "rooms, 3 classes"
     assert places["rooms", "normals"] == "rooms"
-    assert places["rooms", "depth"] == "rooms, depth in m"
-    assert places["own", "depth"] == "barns, depth in disparity"
+    assert places["rooms", "depth"] == "rooms, in metres"
+    assert places["own", "depth"] == "barns, disparity"
 
 
 def test_figures_lie_beside_the_page_as_vectors_and_pixels(reported_run: RunFolder) -> None:
