@@ -4,10 +4,11 @@
 
 makes two runs of so many GB of explanations, in bytes as random as compressed ones: one of small
 shards (16 images, 13 groups, maps of 36 x 48), and one whose shards are about as large as those of
-the paper's grid (7.3 GB in 144, before compression). It reads each once to warm the page cache, and prints the rates of the default level, of hashing the same files and nothing else, and of
-SHA-256 in memory, by the clock and by the processor's time, which tells more where others compute
-too; and the seconds of `--quick`. As a test it runs once, small, and holds that every byte was
-counted and nothing found.
+the paper's grid (7.3 GB in 144, before compression). It reads each once to warm the page cache, and
+prints the rates of the default level, of hashing the same files and nothing else, and of SHA-256 in
+memory, by the clock and by the processor's time, which tells more where others compute too; and the
+seconds of `--quick`. As a test it runs once, small, and holds that every byte was counted and
+nothing found.
 """
 
 from __future__ import annotations
