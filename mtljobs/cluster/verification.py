@@ -75,7 +75,9 @@ def verify_run(
         found = dataclasses.replace(found, findings=found.findings + again)
         moved = {}
         # Only a plan says what belongs to the run: by a wrong one all of it would go.
-        is_sound = not any(finding.path == path for finding in found.findings)
+        is_sound = not any(
+            finding.kind == "wrong plan" and finding.path == path for finding in found.findings
+        )
         if writer is not None and is_sound:
             missing = [note for note in found.notes if note.kind == "missing items"]
             due = (*found.damage, *(missing if with_missing else ()))

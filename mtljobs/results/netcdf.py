@@ -9,7 +9,6 @@ import dataclasses
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -62,7 +61,7 @@ def _node(node: xr.DataTree) -> Node:
     described += [_array(str(name), array, is_label=False) for name, array in own.items()]
     # By this attribute readers tell labels from results; xarray took it when it read the store.
     twins = " ".join(str(name) for name, label in labels.items() if name not in label.dims)
-    attributes = _plain(own.attrs) | ({"coordinates": twins} if described else {})
+    attributes = hdf5_file.plain(own.attrs) | ({"coordinates": twins} if described else {})
     return Node(node.path.strip("/"), {array.name: array for array in described}, attributes)
 
 
@@ -77,7 +76,7 @@ def _array(name: str, array: xr.DataArray, *, is_label: bool) -> Array:
         chunks=_inside(chunks, array.shape),
         dtype="string" if is_text else array.dtype.name,
         fill=FILLS.get(name, np.nan if array.dtype.kind == "f" else 0),
-        attributes=_plain(array.attrs),
+        attributes=hdf5_file.plain(array.attrs),
         labels=tuple(array.values.tolist()) if is_label else None,
         parts=_inside(parts, array.shape),
     )
@@ -86,16 +85,6 @@ def _array(name: str, array: xr.DataArray, *, is_label: bool) -> Array:
 def _inside(edges: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
     """Chunks that do not reach beyond an array of one chunk, which HDF5 refuses."""
     return tuple(map(min, edges, shape))
-
-
-def _plain(attributes: dict[Any, Any]) -> dict[str, Any]:
-    """Attributes as JSON has them, whichever backend they were read from."""
-    return {
-        str(name): np.asarray(value).tolist()
-        if isinstance(value, np.ndarray | np.generic | tuple)
-        else value
-        for name, value in attributes.items()
-    }
 
 
 def _encode(tree: xr.DataTree, schema: dict[str, Node]) -> Iterator[tuple[str, bytes]]:

@@ -32,13 +32,13 @@ def check_files(held: Held, *, reads: bool, checked: Checked) -> Iterator[Findin
             yield Finding("changed file", source.path(name), held.shard, detail)
         elif reads:
             checked.bytes += size
-            actual = _hash(source, name)
+            actual = try_hash(source, name)
             if actual != sha256:
                 detail = f"expected sha256 {sha256}, found {actual}: {AGAIN}"
                 yield Finding("changed file", source.path(name), held.shard, detail)
 
 
-def _hash(source: Source, name: str) -> str:
+def try_hash(source: Source, name: str) -> str:
     """SHA-256 of a file, or why a disk does not give it: the next file may be whole."""
     try:
         return source.hash(name)

@@ -137,7 +137,7 @@ def describe(path: Path) -> tuple[dict[str, Document], Labels]:
             while groups:
                 group = groups.pop()
                 groups += group.groups.values()
-                found[group.name.strip("/") or ROOT] = {"attributes": _plain(group.attrs)}
+                found[group.name.strip("/") or ROOT] = {"attributes": plain(group.attrs)}
                 for name, variable in group.variables.items():
                     path_inside = f"{group.name}/{name}".strip("/")
                     found[path_inside] = _describe(variable)
@@ -159,7 +159,7 @@ def _labels(variable: h5netcdf.Variable) -> list[Any]:
 def _describe(variable: h5netcdf.Variable) -> Document:
     is_text = h5py.check_string_dtype(np.dtype(variable.dtype)) or variable.dtype is str
     return {
-        "attributes": _plain(variable.attrs),
+        "attributes": plain(variable.attrs),
         "shape": list(variable.shape),
         "dimension_names": list(variable.dimensions),
         "dtype": "string" if is_text else np.dtype(variable.dtype).name,
@@ -168,10 +168,12 @@ def _describe(variable: h5netcdf.Variable) -> Document:
     }
 
 
-def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes as JSON has them."""
+def plain(attributes: Mapping[Any, Any]) -> dict[str, Any]:
+    """Attributes as JSON has them, whichever backend they were read from."""
     return {
-        name: value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+        str(name): np.asarray(value).tolist()
+        if isinstance(value, np.ndarray | np.generic | tuple)
+        else value
         for name, value in attributes.items()
     }
 

@@ -205,17 +205,8 @@ def _coordinates(axis: str, labels: tuple[Label, ...]) -> list[Array]:
     if dtype != "string":
         return [index]
     numbers = tuple(range(len(labels)))
-    twin = Array(
-        f"{axis}_id",
-        (axis,),
-        shape,
-        chunks,
-        "int32",
-        -1,
-        {"long_name": f"number of the {axis}"},
-        numbers,
-    )
-    return [index, twin]
+    described = {"long_name": f"number of the {axis}"}
+    return [index, Array(f"{axis}_id", (axis,), shape, chunks, "int32", -1, described, numbers)]
 
 
 def _array(

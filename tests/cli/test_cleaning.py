@@ -36,8 +36,10 @@ def test_without_a_terminal_it_wants_yes(mtljobs, leftover):
 @pytest.mark.parametrize("agrees", [True, False])
 def test_a_user_is_asked(mtljobs, leftover, monkeypatch, agrees):
     monkeypatch.setattr(show_cleaning, "agrees", lambda room: agrees)
-    assert mtljobs("clean study --remove leftovers").code == 0
+    answer = mtljobs("clean study --remove leftovers")
+    assert answer.code == 0
     assert leftover.exists() is not agrees
+    assert ("nothing was removed" in answer.out) is not agrees
 
 
 def test_a_kind_that_does_not_exist_is_answered_with_those_that_do(mtljobs, submitted):

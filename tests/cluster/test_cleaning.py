@@ -75,6 +75,7 @@ def test_a_run_whose_plan_is_broken_hides_no_other_kind(run: RunFolder) -> None:
     told: list[str] = []
     shown = {room.kind for room in measure_all(run, tell=told.append)}
     assert KINDS.keys() - shown == {"networks"}
+    assert "maps" not in shown  # stays, and is not there
     assert [line.partition(" are left out: ")[0] for line in told] == [
         "planned networks",
         "networks",

@@ -85,6 +85,33 @@ def test_tables_with_the_right_hashes_and_other_numbers_are_found_by_making_them
     ]  # fmt: skip
 
 
+def test_a_table_that_an_earlier_release_did_not_write_is_missed_by_decoding(copied, verify):
+    table, record = copied.run.tables / "declines.tex", copied.run.tables / "records.json"
+    said = json.loads(record.read_text())
+    del said["tables"][table.name]
+    table.unlink()
+    record.write_text(json.dumps(said))
+    assert verify(copied)[0] == 0
+    code, answer = verify(copied, "--decode")
+    assert code == 1
+    assert ("changed tables", "declines.tex") in kinds(answer["findings"])
+
+
+@pytest.mark.parametrize("left", ["a folder", "a link to nothing"])
+def test_a_record_that_cannot_be_read_does_not_end_the_check(copied, verify, left):
+    shard = copied.shard("explain")
+    record = copied.run.ledger / f"{shard.name}.json"
+    record.unlink()
+    if left == "a folder":
+        record.mkdir()
+    else:
+        record.symlink_to("nothing")
+    code, answer = verify(copied)
+    assert code == 1
+    found = {finding["kind"] for finding in answer["findings"] if finding["shard"] == shard.name}
+    assert found == {"broken record" if left == "a folder" else "missing record"}
+
+
 def test_a_plan_whose_settings_are_others_moves_nothing_away(copied, mtljobs, tree):
     plan = read_newest(copied.run)
     tampered = dataclasses.replace(plan.shards[0], spec={"stage": "segment"})
