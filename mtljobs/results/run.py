@@ -35,8 +35,9 @@ def open_run(path: str | Path, *, live: bool = False) -> xr.DataTree:
     there name the measure of its curves, and the images' rows and columns.
 
     Args:
-        path: A run's folder, its `store.zarr` or `store.h5`, what `mtljobs export` made of these,
-            or the name of a run in the workspace (`$MTLJOBS_WORKSPACE`, else `./runs`).
+        path: A run's folder, its `store.zarr` or `store.h5`, a netcdf or zarr-zip that `mtljobs
+            export` made, or the name of a run in the workspace (`$MTLJOBS_WORKSPACE`, else
+            `./runs`).
         live: Show what is finished but not merged too, as of now; the run's folder is needed.
 
     Raises:
