@@ -193,9 +193,18 @@ class SlurmBox:
     # -- what happens to a cluster
 
     def set_node(self, node: str, state: str) -> None:
-        """As an administrator: "down" ends its jobs with NODE_FAIL, or requeues them; "resume"."""
+        """As an administrator: "down" ends its jobs with NODE_FAIL, or requeues them; "resume".
+
+        Nothing of the jobs is left on a node that is down: Slurm holds a job that it tries to start
+        where the same job still ends, and takes such a node out of service.
+        """
         reason = () if state == "resume" else ("reason=testbed",)
         self.run("scontrol", "update", f"nodename={node}", f"state={state}", *reason)
+        if state == "down":
+            steps = self.folder / "spool" / node  # slurmd keeps a socket for each
+            wait_until(
+                lambda: not any(steps.glob(f"{node}_*")), f"the jobs of {node} to end", timeout_s=60
+            )
 
     def kill(self, daemon: str, number: int = signal.SIGKILL) -> None:
         """End slurmctld, munged, or the slurmd of a node: `"n1"`, whose jobs go on."""

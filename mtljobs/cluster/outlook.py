@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mtljobs.cluster.history import decide_all, explain, read_pasts
 from mtljobs.cluster.profiles import run_profile
-from mtljobs.cluster.queue import RARELY_S, read_queue
+from mtljobs.cluster.queue import RARELY_S, Queue, read_queue
 from mtljobs.cluster.states import RunState
 from mtljobs.errors import counted
 from mtljobs.ledger.paths import RunFolder
@@ -31,6 +31,7 @@ def outlook(state: RunState) -> list[str]:
     lines += [f"again     {line}" for line in explain(decisions, again)]
     if queue.shards:
         lines.append(f"{counted(len(queue.shards), 'shard')} waiting or running in Slurm's queue")
+    lines += _explain_held(queue)
     if queue.sweeps:
         lines.append(f"sweep {queue.sweeps[-1]} goes on when these have ended")
     elif queue.shards:
@@ -38,6 +39,17 @@ def outlook(state: RunState) -> list[str]:
     elif not state.running:
         lines += [f"last sweep  {line}" for line in _last_words(state.run)]
         lines.append("nothing works on it; `mtljobs resume` goes on")
+    return lines
+
+
+def _explain_held(queue: Queue) -> list[str]:
+    """What waits for somebody to release it, and how to."""
+    lines = []
+    for reason in sorted({*queue.held.values()}):
+        jobs = [job for job, other in queue.held.items() if other == reason]
+        is_stranded = jobs[0] in queue.stranded
+        way = "mtljobs resume" if is_stranded else f"scontrol release {','.join(jobs)}"
+        lines.append(f"held      {counted(len(jobs), 'job')}: {reason}; `{way}` goes on")
     return lines
 
 

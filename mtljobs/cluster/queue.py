@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +24,12 @@ RARELY_S = 30.0
 """How old an answer may be that is only shown: sites count the questions that their users ask."""
 ANSWER_S = 60.0
 """How long an answer is waited for, which decides what is submitted."""
+COLUMNS = "%i|%A|%r|%o"
+"""How Slurm shows a job or element, its id, why it waits, and its script, which comes last."""
+HOLDS = ("held", "hold")
+"""One of these is in each reason for which a job waits until somebody releases it."""
+BY_SLURM = ("launch failed", "maxrequeue")
+"""And one of these where Slurm put it back on hold, as it could not start it on a node."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class Queue:
         sweeps: Ids of the sweeps that wait or run.
         unfinished: Folder of a submission that was killed before it knew its job -> the job's id.
         late: Ids of jobs of such submissions whose shards somebody has submitted again meanwhile.
+        held: Job or element of the run that waits to be released -> why, in Slurm's words.
         running: `SLURM_JOB_ID` of every job and element of the user, of any run.
         size: How many these are.
     """
@@ -43,6 +50,7 @@ class Queue:
     sweeps: tuple[str, ...] = ()
     unfinished: Mapping[Path, str] = field(default_factory=dict)
     late: tuple[str, ...] = ()
+    held: Mapping[str, str] = field(default_factory=dict)
     running: frozenset[str] = frozenset()
     size: int = 0
 
@@ -50,6 +58,15 @@ class Queue:
     def jobs(self) -> list[str]:
         """Ids of the run's jobs and arrays: sweeps, which could submit more, come first."""
         return [*self.sweeps, *sorted({*self.shards.values(), *self.late}, key=int)]
+
+    @property
+    def stranded(self) -> list[str]:
+        """Those of `held` that nobody wanted held: Slurm could not start them on a node."""
+        return [
+            job
+            for job, reason in self.held.items()
+            if any(word in reason.lower() for word in BY_SLURM)
+        ]
 
 
 @dataclass(frozen=True)
@@ -78,20 +95,14 @@ def read_queue(run: RunFolder, *, max_age_s: float = 0.0) -> Queue:
     # Who submits wants to know how full the queue is of others; who only looks does not.
     if (max_age_s and not submissions) or shutil.which("squeue") is None:
         return Queue()
-    # A job without a script has no third column.
-    lines = [(line + "  ").split(" ", 2) for line in _ask_queue(run, max_age_s).splitlines()]
-    scripts: dict[str, list[str]] = {}
-    for element, _, script in lines:
-        scripts.setdefault(script.strip(), []).append(element)
-    elements: dict[Path, list[str]] = {}
-    for script, own in scripts.items():  # thousands of elements have one script
-        elements.setdefault(Path(script).parent.resolve(), []).extend(own)
-    found = [(folder, submissions[folder]) for folder in elements if folder in submissions]
+    lines = [_Line(*line.split("|", 3)) for line in _ask_queue(run, max_age_s).splitlines()]
+    found = _by_submission(lines, submissions)
     shards: dict[str, str] = {}
     sweeps, late = [], []
     unfinished = {}
-    for folder, marker in sorted(found, key=lambda item: item[1].job is None):
-        job = elements[folder][0].partition("_")[0]
+    for folder in sorted(found, key=lambda folder: submissions[folder].job is None):
+        marker, own = submissions[folder], found[folder]
+        job = own[0].job
         if marker.job is None and shards.keys() & {*marker.shards}:
             late.append(job)
             continue
@@ -99,10 +110,17 @@ def read_queue(run: RunFolder, *, max_age_s: float = 0.0) -> Queue:
             unfinished[folder] = job
         if marker.stage == SWEEP:
             sweeps.append(job)
-        for element in elements[folder] if marker.shards else ():
-            shards[marker.shards[int(element.partition("_")[2] or 0)]] = job
-    running = frozenset(number for _, number, _ in lines)
-    return Queue(shards, tuple(sweeps), unfinished, tuple(late), running, len(lines))
+        for line in own if marker.shards else ():
+            shards[marker.shards[line.index]] = job
+    return Queue(
+        shards,
+        tuple(sweeps),
+        unfinished,
+        tuple(late),
+        {line.element: line.reason for own in found.values() for line in own if line.is_held},
+        frozenset(line.number for line in lines),
+        len(lines),
+    )
 
 
 def cancel_jobs(run: RunFolder) -> list[str]:
@@ -127,6 +145,12 @@ def cancel(*jobs: str) -> None:
         _ask("scancel", *jobs)
 
 
+def release(*jobs: str) -> None:
+    """Let jobs or elements start that were held."""
+    if jobs:
+        _ask("scontrol", "release", *jobs)
+
+
 def read_limits() -> Limits:
     """How much this cluster takes.
 
@@ -141,23 +165,61 @@ def read_limits() -> Limits:
     return Limits(array=max(1, known["MaxArraySize"]), jobs=known["MaxJobCount"])
 
 
+@dataclass(frozen=True)
+class _Line:
+    """One job or element, by `COLUMNS`."""
+
+    element: str
+    number: str
+    reason: str
+    script: str
+
+    @property
+    def job(self) -> str:
+        """The id that it was submitted as."""
+        return self.element.partition("_")[0]
+
+    @property
+    def index(self) -> int:
+        """Its index in the array; 0 where it is none."""
+        return int(self.element.partition("_")[2] or 0)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it waits until somebody releases it."""
+        return any(word in self.reason.lower() for word in HOLDS)
+
+
+def _by_submission(lines: list[_Line], submissions: Container[Path]) -> dict[Path, list[_Line]]:
+    """Those of a run, by the folder that they were submitted from."""
+    scripts: dict[str, list[_Line]] = {}
+    for line in lines:
+        scripts.setdefault(line.script, []).append(line)
+    found: dict[Path, list[_Line]] = {}
+    for script, own in scripts.items():  # thousands of elements have one script
+        found.setdefault(Path(script).parent.resolve(), []).extend(own)
+    return {folder: own for folder, own in found.items() if folder in submissions}
+
+
 def _ask_queue(run: RunFolder, max_age_s: float) -> str:
-    """A line for each of the user's jobs and elements: how Slurm shows it, its id, its script."""
+    """A line of `COLUMNS` for each of the user's jobs and elements."""
     path = run_workspace(run).shared / f"queue-{os.getuid()}.json"
     if max_age_s:
         try:
             answer = read_json(path)
-            if 0 <= time.time() - float(answer["asked"]) <= max_age_s:
+            is_new = 0 <= time.time() - float(answer["asked"]) <= max_age_s
+            if is_new and answer["columns"] == COLUMNS:
                 return str(answer["text"])
         except (FileNotFoundError, CorruptionError, KeyError, TypeError):
             pass
     else:
         path.unlink(missing_ok=True)  # who asks anew is about to change the queue
     asked = time.time()
-    text = _ask("squeue", "--me", "--noheader", "--array", "--format=%i %A %o")
+    text = _ask("squeue", "--me", "--noheader", "--array", f"--format={COLUMNS}")
     if max_age_s:
         create_folder(path.parent)
-        replace_file(path, json.dumps({"asked": asked, "text": text}).encode())
+        answer = {"asked": asked, "columns": COLUMNS, "text": text}
+        replace_file(path, json.dumps(answer).encode())
     return text
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from mtljobs.cluster.history import decide_all, explain, read_pasts
 from mtljobs.cluster.local import driven_already
-from mtljobs.cluster.queue import Limits, Queue, cancel, read_limits, read_queue
+from mtljobs.cluster.queue import Limits, Queue, cancel, read_limits, read_queue, release
 from mtljobs.cluster.retry import Decision, Past
 from mtljobs.cluster.runs import run_workspace
 from mtljobs.cluster.slurm import (
@@ -81,6 +81,7 @@ class SlurmDriver:
         queue = read_queue(self.run)
         complete_submissions(self.run, queue.unfinished)
         cancel(*queue.late)
+        release(*queue.stranded)
         queue = replace(queue, sweeps=tuple(job for job in queue.sweeps if job != own))
         self.jobs = dict(queue.shards)
         # Read anew: what a job has written before it left the queue is now seen.
@@ -222,6 +223,8 @@ class SlurmDriver:
         lines = [f"{words}; {self._what_next(sweep)}"]
         if waiting:
             lines.append(f"{len(waiting)} more wait: {', '.join(sorted(set(waiting.values())))}")
+        if queue.stranded:
+            lines.append(f"released, as Slurm could not start them: {', '.join(queue.stranded)}")
         left = [name for name, decision in decisions.items() if not decision.again]
         return "\n".join(lines + [f"left: {line}" for line in explain(decisions, left)])
 

@@ -98,6 +98,16 @@ def test_status_counts_what_is_queued(mtljobs, submitted, monkeypatch):
     assert "nothing works on it" not in answer.out
 
 
+def test_status_says_which_jobs_are_held_and_how_to_go_on(mtljobs, submitted, monkeypatch):
+    submit_to_slurm(submitted())
+    held = {"7_0": "JobHeldUser", "7_3": "JobHeldUser", "9_1": "launch failed requeued held"}
+    found = Queue({"one": "7", "two": "9"}, sweeps=("8",), held=held)
+    monkeypatch.setattr(outlook, "read_queue", lambda run, *, max_age_s: found)
+    answer = " ".join(mtljobs("status").out.split())
+    assert "held 2 jobs: JobHeldUser; `scontrol release 7_0,7_3` goes on" in answer
+    assert "held 1 job: launch failed requeued held; `mtljobs resume` goes on" in answer
+
+
 def test_status_is_shown_also_where_the_queue_does_not_answer(mtljobs, submitted, monkeypatch):
     def refuse(run, *, max_age_s):
         raise UserError("`squeue` failed")

@@ -29,6 +29,7 @@ script = pathlib.Path(sys.argv[-1]).read_text() if name == "sbatch" else ""
 call = {{"arguments": sys.argv[1:], "environment": environment, "script": script}}
 (here / f"{{name}}.{{number}}.call").write_text(json.dumps(call))
 queue = json.loads((here / "queue").read_text())
+reasons = json.loads((here / "reasons").read_text())
 if (here / f"{{name}}.fails").exists():
     sys.exit((here / f"{{name}}.fails").read_text() or "error: no contact")
 if name == "sbatch":
@@ -40,7 +41,7 @@ if name == "sbatch":
     print(f"Submitted batch job {{number}}")
 elif name == "squeue":
     for index, (element, path) in enumerate(queue.items()):
-        print(element, 5000 + index, path)
+        print(element, 5000 + index, reasons.get(element, "Priority"), path, sep="|")
 elif name == "scancel":
     taken = set(sys.argv[1:])
     queue = {{e: p for e, p in queue.items() if not taken & {{e, e.partition("_")[0]}}}}
@@ -60,6 +61,7 @@ class FakeSlurm:
             (folder / name).write_text(FAKE)
             (folder / name).chmod(0o755)
         self.set_queue({})
+        self.hold("Priority")
         self.set_limit(10_000)
         self.set_longest(1001)
 
@@ -82,6 +84,10 @@ class FakeSlurm:
 
     def set_queue(self, queue):
         (self.folder / "queue").write_text(json.dumps(queue))
+
+    def hold(self, reason, *elements):
+        """Let elements of the queue wait for a reason."""
+        (self.folder / "reasons").write_text(json.dumps(dict.fromkeys(elements, reason)))
 
     def end(self, *jobs):
         """Let jobs, arrays or elements leave the queue; without a name, all."""

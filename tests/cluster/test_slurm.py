@@ -194,6 +194,22 @@ class TestQueue:
         slurm.end()
         assert read_queue(one, max_age_s=60).shards == {}
 
+    def test_job_that_slurm_could_not_start_is_released_and_one_that_a_user_holds_is_not(
+        self, slurm, submitted
+    ):
+        run = submitted()
+        submit(run)
+        slurm.hold("launch failed requeued held", "102_1")
+        assert read_queue(run).held == {"102_1": "launch failed requeued held"}
+        submit(run)
+        slurm.hold("JobHeldUser", "102_0")
+        assert read_queue(run).held == {"102_0": "JobHeldUser"}
+        submit(run)
+        asked = [call["arguments"] for call in slurm.calls("scontrol")]
+        assert [arguments for arguments in asked if "release" in arguments] == [
+            ["release", "102_1"]
+        ]
+
     def test_queue_that_does_not_answer_is_not_taken_for_an_empty_one(self, slurm, submitted):
         run = submitted()
         submit(run)
