@@ -13,6 +13,7 @@ from mtljobs.errors import CorruptionError, UserError
 from mtljobs.ledger.files import to_json
 from mtljobs.ledger.paths import RunFolder
 from mtljobs.ledger.records import RECORD, read_record
+from mtljobs.store.zarr_format import seal
 
 _STAMP = (1980, 1, 1, 0, 0, 0)
 """Of every file: the same run is the same archive."""
@@ -49,7 +50,7 @@ def write_archive(
     changed = {f"{name}/zarr.json": to_json(documents[name]) for name in tasks}
     hashes = dict(_read_hashes(RunFolder(store.resolve().parent)))
     with zipfile.ZipFile(path, "w") as archive:  # chunks are compressed already
-        archive.writestr(zipfile.ZipInfo("zarr.json", _STAMP), to_json(root))
+        archive.writestr(zipfile.ZipInfo("zarr.json", _STAMP), to_json(seal(root)))
         for name in tasks:
             for file in sorted((store / name).rglob("*")):
                 inside = file.relative_to(store).as_posix()

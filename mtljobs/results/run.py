@@ -21,6 +21,7 @@ from mtljobs.results.reordering import reorder
 from mtljobs.store.backend import load_backend
 from mtljobs.store.live import LiveStore
 from mtljobs.store.schema import SCHEMA_VERSION
+from mtljobs.store.zarr_format import SEAL
 
 Place = tuple[str, str]
 """(experiment, task) of a node."""
@@ -75,6 +76,7 @@ def _open(store: Path | LiveStore) -> xr.DataTree:
             "says what is damaged in a run; a copy is to be made again."
         ) from error
     _check_version(tree, _describe(store))
+    tree.attrs.pop(SEAL, None)  # of the store's own bytes, not of what is made of it
     return tree
 
 

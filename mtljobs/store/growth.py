@@ -56,6 +56,21 @@ def check_growth(
         _check_labels(path, labels.get(path, []), array)
 
 
+def is_grown(
+    old: Documents, new: Documents, *, labels: Mapping[str, list[Any]], schema: Mapping[str, Node]
+) -> bool:
+    """Whether a store has grown to a plan, also where another release has described it otherwise.
+
+    Args:
+        old, new, labels, schema: As of `check_growth`.
+    """
+    try:
+        check_growth(old, new, labels=labels, schema=schema)
+    except StaleSlotError:
+        return False
+    return all(document.get("shape") == new[key].get("shape") for key, document in old.items())
+
+
 def _check_document(key: str, old: Document, new: Document) -> None:
     was, now = _essence(old), _essence(new)
     for name in was:

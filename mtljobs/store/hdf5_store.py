@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from mtljobs.errors import CorruptionError
 from mtljobs.ledger.files import sync_folder
@@ -14,6 +15,7 @@ from mtljobs.store import growth, hdf5_file, hdf5_format
 from mtljobs.store.backend import Commit, Schema
 from mtljobs.store.findings import Finding
 from mtljobs.store.forms import hdf5_form
+from mtljobs.store.growth import Document
 from mtljobs.store.hdf5_file import Hdf5Source, describe, documents
 from mtljobs.store.seal import is_sealed
 from mtljobs.store.sources import FolderSource, Source
@@ -21,6 +23,8 @@ from mtljobs.store.writer import Writer
 
 ITSELF = "."
 """The file's name among those that are in it."""
+
+_UNSEALED = "bytes that are not those of its last line"
 
 
 class Hdf5Store:
@@ -101,10 +105,8 @@ class Hdf5Store:
             detail = "expected a file with the results of the ledger's shards, found none"
             yield Finding("missing file", store, None, detail)
             return
-        broken = reads and not is_sealed(store)
-        faults = [] if broken else [find_fault(store, schema) for schema in schemas]
-        if broken or None not in faults:
-            fault = "bytes that are not those of its last line" if broken else faults[0]
+        fault = _find_damage(store, list(schemas), reads=reads)
+        if fault is not None:
             detail = f"expected what was written, found {fault}: --requeue writes it anew"
             yield Finding("wrong metadata", store, None, detail)
 
@@ -115,14 +117,43 @@ def find_fault(store: Path, schema: Schema) -> str | None:
         found, labels = describe(store)
     except CorruptionError as error:
         return str(error)
+    return _find_difference(found, labels, schema)
+
+
+def _find_difference(
+    found: Mapping[str, Document], labels: Mapping[str, list[Any]], schema: Schema
+) -> str | None:
     expected = documents(schema)
-    differ = [path for path in expected | found if found.get(path) != expected.get(path)]
+    differ = [path for path in expected | dict(found) if found.get(path) != expected.get(path)]
     differ += [
         path
         for path, array in growth.coordinates(schema).items()
         if labels.get(path) != list(array.labels or ())
     ]
     return f"other metadata of {differ[0]} than the plan gives" if differ else None
+
+
+def _find_damage(store: Path, schemas: Sequence[Schema], *, reads: bool) -> str | None:
+    """What a file holds that was not written there, or that no plan gives in any release's words.
+
+    Where nothing is to be read, it is enough that it says what a plan gives in this release's.
+    """
+    if reads and not is_sealed(store):
+        return _UNSEALED
+    try:
+        found, labels = describe(store)
+    except CorruptionError as error:
+        return str(error)
+    differences = [_find_difference(found, labels, schema) for schema in schemas]
+    if None in differences:
+        return None
+    if not is_sealed(store):
+        return _UNSEALED
+    is_known = any(
+        growth.is_grown(found, documents(schema), labels=labels, schema=schema)
+        for schema in schemas
+    )
+    return None if is_known else differences[0]
 
 
 def _list_chunks(store: Path) -> tuple[Source, set[str]]:

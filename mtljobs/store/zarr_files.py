@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,22 @@ from mtljobs.store import growth
 from mtljobs.store.backend import Schema
 from mtljobs.store.chunks import ChunkName, chunk_name, find_array, is_chunk
 from mtljobs.store.findings import Finding
-from mtljobs.store.growth import coordinates
+from mtljobs.store.growth import Document, coordinates
 from mtljobs.store.zarr_format import (
     METADATA,
     Codecs,
     decode,
     documents,
     encode_labels,
+    in_files,
     read_array,
+    read_sealed,
 )
 
 ANEW = "--requeue moves it away and `mtljobs reduce` writes it anew"
 
 Content = dict[str, bytes]
-"""Own files of a store by name, as one plan gives them."""
+"""Own files of a store by name, as one plan and one release give them."""
 
 
 def own_files(schema: Schema) -> set[str]:
@@ -43,9 +45,15 @@ def own_files(schema: Schema) -> set[str]:
 
 def own_contents(schema: Schema, codecs: Codecs | None = None) -> Content:
     """What these files hold; `codecs` as `array_document` says."""
-    files = {key: to_json(document) for key, document in documents(schema, codecs).items()}
+    return _encode(documents(schema, codecs), schema)
+
+
+def _encode(found: Mapping[str, Document], schema: Schema) -> Content:
+    """Documents, and the labels of the coordinates that these know."""
+    files = {key: to_json(document) for key, document in found.items()}
     for path, array in coordinates(schema).items():
-        files |= {f"{path}/{name}": chunk for name, chunk in encode_labels(array).items()}
+        if f"{path}/{METADATA}" in found:
+            files |= {f"{path}/{name}": chunk for name, chunk in encode_labels(array).items()}
     return files
 
 
@@ -54,8 +62,7 @@ def check_growth(store: Path, schema: Schema) -> None:
     new = documents(schema)
     old = {key: read_json(store / key) for key in new if (store / key).exists()}
     if METADATA in old:
-        listed = old[METADATA]["consolidated_metadata"]["metadata"]
-        old = {f"{path}/{METADATA}": document for path, document in listed.items()} | old
+        old = in_files(old[METADATA]) | old
     labels = {path: _read_labels(store / path) for path in coordinates(schema)}
     growth.check_growth(old, new, labels=labels, schema=schema)
 
@@ -96,8 +103,24 @@ def check_own_files(store: Path, schemas: Iterable[Schema]) -> Iterator[Finding]
         grown.append((schema, own_contents(schema)))
         if grown[-1][1][METADATA] == root:
             break
+    else:
+        grown += _of_another_release(root, [schema for schema, _ in grown])
     for name in grown[0][1]:
         yield from _check(store / name, name, grown)
+
+
+def _of_another_release(root: bytes | None, schemas: list[Schema]) -> list[tuple[Schema, Content]]:
+    """What the files hold of a store that another release wrote, which describes it otherwise.
+
+    What they say is in the root's document, by whose checksum one knows that it was written so; the
+    plan is the newest that gives the same but for descriptions and for what that release lacked.
+    """
+    found = read_sealed(root or b"")
+    return [
+        (schema, _encode(found, schema))
+        for schema in schemas
+        if found and growth.is_grown(found, documents(schema), labels={}, schema=schema)
+    ][:1]
 
 
 def _check(path: Path, name: str, grown: list[tuple[Schema, Content]]) -> Iterator[Finding]:

@@ -6,6 +6,8 @@ release of it. Chunks of numbers are encoded by `zarr_codecs`, those of text by 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -24,6 +26,9 @@ from mtljobs.store.schema import WIDTHS, Array, Node
 from mtljobs.store.zarr_codecs import LEVEL, decode_chunk, encode_chunk
 
 METADATA = "zarr.json"
+
+SEAL = "metadata_sha256"
+"""Attribute of the root: SHA-256 of its document, which repeats all others, without this."""
 
 Codecs = Callable[[Array], list[dict[str, Any]]]
 """Of an array: the codecs of its chunks, as a document lists them."""
@@ -84,7 +89,7 @@ def default_codecs(array: Array) -> list[dict[str, Any]]:
 def documents(
     schema: Mapping[str, Node], codecs: Codecs | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Every `zarr.json` of a store by its path, the root's last.
+    """Every `zarr.json` of a store by the name of its file, the root's last.
 
     The root's repeats all others, as zarr-python's consolidated metadata: one read opens the store,
     and a reader never meets a store that is half grown.
@@ -104,7 +109,30 @@ def documents(
         "must_understand": False,
         "metadata": dict(sorted(found.items())),
     }
-    return {f"{path}/{METADATA}": document for path, document in found.items()} | {METADATA: root}
+    return in_files(seal(root))
+
+
+def in_files(root: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """A root's document, last, after all those that it lists, by the names of their files."""
+    listed: dict[str, dict[str, Any]] = root["consolidated_metadata"]["metadata"]
+    named = {f"{path}/{METADATA}": document for path, document in listed.items()}
+    return {**named, METADATA: root}
+
+
+def seal(root: Mapping[str, Any]) -> dict[str, Any]:
+    """A root's document with its checksum, in the place of another one."""
+    attributes = {name: value for name, value in root["attributes"].items() if name != SEAL}
+    bare = {**root, "attributes": attributes}
+    return {**bare, "attributes": attributes | {SEAL: hashlib.sha256(to_json(bare)).hexdigest()}}
+
+
+def read_sealed(content: bytes) -> dict[str, dict[str, Any]]:
+    """What `documents` gave, from the root's file; nothing if that is not as it was written."""
+    try:
+        root = json.loads(content)
+        return in_files(root) if to_json(seal(root)) == content else {}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def _group_document(node: Node) -> dict[str, Any]:

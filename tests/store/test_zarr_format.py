@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import math
 from pathlib import Path
 
@@ -190,6 +192,15 @@ def test_the_roots_document_repeats_all_others(layout: ExperimentLayout) -> None
     listed = found[METADATA]["consolidated_metadata"]["metadata"]
     assert {f"{path}/{METADATA}" for path in listed} == set(found) - {METADATA}
     assert listed["segnet/depth/irof"] == found["segnet/depth/irof/zarr.json"]
+
+
+def test_the_roots_document_has_the_checksum_that_the_format_gives_it(
+    layout: ExperimentLayout,
+) -> None:
+    root = documents(build_schema({"segnet": layout}))[METADATA]
+    said = root["attributes"].pop("metadata_sha256")
+    text = json.dumps(root, sort_keys=True, indent=1) + "\n"
+    assert said == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_a_pipeline_that_does_not_replace_files_atomically_is_refused() -> None:
