@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mtljobs.ledger.attempts import begin
-from mtljobs.ledger.paths import RunFolder, Workspace
+from mtljobs.ledger.paths import RunFolder, Workspace, create_folder
 from mtljobs.plan.frozen import Plan
+from mtljobs.results.table_check import find_changed_tables
 from mtljobs.store.findings import Finding
 from mtljobs.store.merge import MergeReport
 from mtljobs.store.origins import find_mixed_devices
@@ -132,6 +137,83 @@ def test_what_is_no_store_in_hdf5_is_moved_away_and_the_store_made_anew(
     remake()
     assert whole.store_file.read_bytes() == before
     assert verify(whole) == []
+
+
+def verify_closed(run: RunFolder, folders: list[Path], *, mode: int) -> dict[str, Any]:
+    """What `verify --requeue` says to somebody whom folders keep out, as they do not keep root."""
+    drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    command = [*drop, sys.executable, "-m", "mtljobs", "verify", run.name, "--requeue", "--json"]
+    environment = os.environ | {"MTLJOBS_WORKSPACE": str(run.root.parent)}
+    for folder in folders:
+        folder.chmod(mode)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    finally:
+        for folder in folders:
+            folder.chmod(0o700)
+    assert done.returncode == 1, done.stderr
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o400])
+def test_folders_that_cannot_be_read_are_a_finding_each_and_hide_no_other(
+    *, whole: RunFolder, plan: Plan, network: Path, mode: int, tree: Tree
+) -> None:
+    begin(whole.attempts, plan.shards[1].name, device="cpu").end("done", "")
+    create_folder(whole.tables).joinpath("records.json").touch()
+    note = whole.ledger / "note.txt"
+    note.touch()
+    before = tree(whole.root)
+    closed = {
+        whole.store / "segnet/depth/irof": "unreadable chunk",
+        whole.attempts: "broken record",
+        network.parent: "broken record",
+        whole.tables: "changed tables",
+    }
+    said = verify_closed(whole, list(closed), mode=mode)
+    found = {Path(one["path"]): one["kind"] for one in said["findings"]}
+    assert found.pop(note) == "unknown file"
+    assert {
+        folder: kind
+        for path, kind in found.items()
+        for folder in closed
+        if path.is_relative_to(folder)
+    } == closed
+    assert len(found) == len(closed)
+    assert list(said["moved"]) == [str(note)]
+    assert before.keys() - tree(whole.root).keys() == {"ledger/note.txt"}
+
+
+@pytest.mark.parametrize("name", ["ledger", "committed"])
+def test_no_chunk_is_foreign_while_somebody_may_list_it_in_a_folder_that_cannot_be_read(
+    whole: RunFolder, network: Path, name: str, tree: Tree
+) -> None:
+    (network / "weights.safetensors").write_bytes(b"")
+    (whole.store / "note.txt").touch()
+    before = tree(whole.root)
+    folder = create_folder(whole.root / name)
+    said = verify_closed(whole, [folder], mode=0)
+    found = [(one["kind"], one["path"]) for one in said["findings"]]
+    assert found == [
+        ("broken record", str(folder)), ("changed file", str(network / "weights.safetensors"))
+    ]  # fmt: skip
+    assert list(said["moved"]) == ["train-x"]
+    assert before.items() <= tree(whole.root).items()
+
+
+def test_tables_that_went_all_at_once_are_missed_where_a_reduction_wrote_them(
+    whole: RunFolder,
+) -> None:
+    attempt = begin(whole.attempts, "reduce", device="cpu")
+    assert list(find_changed_tables(whole)) == []
+    attempt.end("failed", "")
+    assert list(find_changed_tables(whole)) == []
+    begin(whole.attempts, "reduce", device="cpu").end("done", "")
+    (finding,) = find_changed_tables(whole)
+    assert (finding.kind, finding.path) == ("missing file", whole.tables / "records.json")
+    whole.tables.mkdir()
+    assert len(list(find_changed_tables(whole))) == 1
 
 
 def test_an_attempt_that_is_a_fifo_is_waited_for_by_nobody(
