@@ -21,6 +21,7 @@ from mtljobs.results.reordering import reorder
 from mtljobs.store.backend import load_backend
 from mtljobs.store.live import LiveStore
 from mtljobs.store.schema import SCHEMA_VERSION
+from mtljobs.store.variables import ITEM
 from mtljobs.store.zarr_format import SEAL
 
 Place = tuple[str, str]
@@ -123,17 +124,28 @@ def task_nodes(run: xr.DataTree) -> Iterator[tuple[Place, xr.DataTree]]:
     """Every (experiment, task) of a run with its node, tasks in their experiment's order.
 
     Raises:
-        UserError: It is the tree of something else, as of one experiment.
+        UserError: It is the tree of something else, as of one experiment, or a selection that has
+            lost an axis.
     """
-    for name, experiment in run.children.items():
+    for name, experiment in run.children.items() or {"nothing": run}.items():
         if "tasks" not in experiment.attrs:
             raise UserError(
                 f"expected a run's tree, as `open_run` gives it, found the node {run.path} with "
-                f"{', '.join(run.children)} below: ask for the whole run, and take from the answer."
+                f"{name} below: ask for the whole run, and take from the answer."
             )
         for task in experiment.attrs["tasks"].split():
             if task in experiment.children:
+                _require_axes(experiment.children[task])
                 yield (name, task), experiment.children[task]
+
+
+def _require_axes(task: xr.DataTree) -> None:
+    lost = [axis for axis in ITEM if axis not in task.sizes]
+    if lost:
+        raise UserError(
+            f"expected the axes {', '.join(ITEM)}, found {task.path} without {', '.join(lost)}: "
+            f"select with a list, which keeps the axis, as in run.sel({lost[0]}=[...])."
+        )
 
 
 def find_store(path: str | Path) -> Path:

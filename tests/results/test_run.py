@@ -13,7 +13,17 @@ import xarray as xr
 
 from mtljobs.errors import CorruptionError, UserError
 from mtljobs.ledger.paths import RunFolder
-from mtljobs.results import aoc, compare, open_run, quantus, tables
+from mtljobs.results import (
+    aoc,
+    compare,
+    correlate,
+    curves,
+    mean_curve,
+    open_run,
+    quantus,
+    saliency,
+    tables,
+)
 
 
 def test_sparsities_and_seeds_come_sorted_with_their_own_values(stored_run, synthetic) -> None:
@@ -172,3 +182,26 @@ def test_plain_xarray_opens_the_same_store(stored_run: RunFolder) -> None:
     xr.testing.assert_equal(
         plain[path].sortby(["sparsity", "seed"]), ours[path].drop_vars("n_segments")
     )
+
+
+@pytest.mark.parametrize("ask", [compare, correlate, tables])
+@pytest.mark.parametrize("path", ["segnet-netslim", "segnet-netslim/depth"])
+def test_what_asks_for_a_run_refuses_a_node_of_one(stored_run: RunFolder, ask, path: str) -> None:
+    with pytest.raises(UserError, match="expected a run's tree"):
+        ask(open_run(stored_run.root)[path])
+
+
+@pytest.mark.parametrize("ask", [compare, correlate, tables])
+def test_a_selection_that_lost_an_axis_is_refused_and_says_how_to_keep_it(
+    stored_run: RunFolder, ask
+) -> None:
+    run = open_run(stored_run.root)
+    with pytest.raises(UserError, match=r"without seed: .* run\.sel\(seed=\[\.\.\.\]\)"):
+        ask(run.sel(seed=0))
+    assert ask(run.sel(seed=[0]))
+
+
+@pytest.mark.parametrize("ask", [curves, mean_curve, saliency])
+def test_what_asks_for_a_task_refuses_a_run(stored_run: RunFolder, ask) -> None:
+    with pytest.raises(UserError, match=r"expected the node of a task, .* found segnet-hrank"):
+        ask(open_run(stored_run.root))
