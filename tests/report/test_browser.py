@@ -297,6 +297,24 @@ def test_no_window_scrolls_sideways(page: Chrome, width: int) -> None:
     assert not scrolls_sideways(page)
 
 
+@pytest.mark.parametrize("width", [320, 360])
+def test_a_very_long_name_fits_a_narrow_window(strange_page: Chrome, width: int) -> None:
+    choose(strange_page, "experiment", LONGEST)
+    resize(strange_page, width)
+    assert not scrolls_sideways(strange_page)
+
+
+def test_print_shows_what_opens_on_a_click(page: Chrome) -> None:
+    script = """return [...document.querySelectorAll("details")].map((one) => [
+      one.open, one.querySelector("img").checkVisibility({contentVisibilityAuto: true})])"""
+    assert page.execute_script(script) == [[False, False]] * 6
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        assert page.execute_script(script) == [[False, True]] * 6
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
 def test_no_choice_is_cut_off(page: Chrome) -> None:
     script = """return [...document.querySelectorAll(".choices select")].map((select) => {
       const shown = select.offsetWidth;
