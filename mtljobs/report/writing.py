@@ -98,7 +98,7 @@ def draw(tree: xr.DataTree, tables: Tables) -> Drawings:
             alt="Mean curves, a panel per experiment and task, a line per sparsity.",
             caption="Mean score, divided by the clean score, while parts of the image go, the most "
             "salient first; over all items with status ok, read at equal shares of each image's "
-            "steps, which are as many as it has superpixels.",
+            "steps, which are as many as it has superpixels. Scales differ between panels.",
         ),
         steps=list(_draw_steps(tree)),
         saliency=list(_draw_saliency(tree)),
