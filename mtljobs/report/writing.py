@@ -15,7 +15,7 @@ from mtljobs.ledger.paths import RunFolder, create_folder
 from mtljobs.report.curves import mean_curves
 from mtljobs.report.drawing import foot, jpeg, png, svg
 from mtljobs.report.figures import Drawing, Drawings
-from mtljobs.report.group_heat import group_heat
+from mtljobs.report.group_heat import FEWEST, group_heat
 from mtljobs.report.layers import layer_profiles
 from mtljobs.report.overlays import overlays
 from mtljobs.report.page import render_page
@@ -101,7 +101,7 @@ def draw(tree: xr.DataTree, tables: Tables) -> Drawings:
             alt="Mean curves, a panel per experiment and task, a line per sparsity.",
             caption="Mean score, divided by the clean score, while parts of the image go, the most "
             "salient first; over all items with status ok, read at equal shares of each image's "
-            "steps, which are as many as it has superpixels.",
+            "steps, which are as many as it has superpixels. Scales differ between panels.",
             gap=gap,
         ),
         steps=list(_draw_steps(tree)),
@@ -130,8 +130,9 @@ def _draw_groups(tables: Tables) -> Iterator[Drawing]:
             f"groups-{experiment}-{task}",
             group_heat(list(rows), title=f"{experiment}: {task}"),
             alt=f"Averaged AOC of {task} by group and sparsity; the numbers are in the table.",
-            caption="Averaged AOC by group. Hatched: no item has a curve. Colours run from the "
-            "lowest to the highest cell, and do not compare between figures."
+            caption="Averaged AOC by group; in brackets over how many items. Hatched: no item has "
+            f"a curve. Cells of fewer than {FEWEST} items have no colour. Colours run from the "
+            "lowest to the highest of the others, and do not compare between figures."
             + _GROUPS.get(task, ""),
             gap=gaps(tables),
         )
