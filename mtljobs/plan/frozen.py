@@ -106,8 +106,9 @@ def freeze_plan(run: RunFolder, plan: Plan, *, previous: Plan | None) -> Path:
 
 
 def plan_files(run: RunFolder) -> list[Path]:
-    """The run's plan files, the newest first."""
-    return sorted(run.plans.glob("[0-9]*.jsonl"), key=lambda path: int(path.stem), reverse=True)
+    """The run's plan files, the newest first; what has more in its name than digits is none."""
+    numbered = [path for path in run.plans.glob("*.jsonl") if path.stem.isdecimal()]
+    return sorted(numbered, key=lambda path: int(path.stem), reverse=True)
 
 
 def newest_plan(run: RunFolder) -> Path | None:
