@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain
@@ -11,7 +12,7 @@ from mtljobs.contracts import Progress
 from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.plan.frozen import Plan
 from mtljobs.store.backend import Backend, Schema, load_backend, read_part
-from mtljobs.store.file_check import check_files, find_unknown
+from mtljobs.store.file_check import AWAY, check_files, find_unknown
 from mtljobs.store.findings import Checked, Finding
 from mtljobs.store.inventory import Inventory, take_inventory
 from mtljobs.store.leftovers import find_leftovers
@@ -42,6 +43,7 @@ def check_store(
     yield from inventory.findings
     yield from _check_own_files(inventory, backend, reads=level != "quick")
     yield from find_unknown(inventory, backend.own_files(build_schema(plan.layouts)))
+    yield from _find_other_store(run, backend)
     yield from find_leftovers(run, workspace)
     if level != "quick":
         yield from check_plans(run, plan)
@@ -55,6 +57,15 @@ def _check_own_files(inventory: Inventory, backend: Backend, *, reads: bool) -> 
     run = inventory.run
     if any(held.place.record.parent == run.ledger for held in inventory.held):
         yield from backend.check_own_files(backend.path(run), _schemas(run), reads=reads)
+
+
+def _find_other_store(run: RunFolder, backend: Backend) -> Iterator[Finding]:
+    """What lies where a run of the other backend has its store, and is not to be taken for ours."""
+    store = backend.path(run)
+    for path in {run.store, run.store_file} - {store}:
+        if os.path.lexists(path):
+            detail = f"expected {store.name} alone, as the plan says, found this too: {AWAY}"
+            yield Finding("unknown file", path, None, detail)
 
 
 def _schemas(run: RunFolder) -> Iterator[Schema]:
