@@ -27,6 +27,12 @@ from mtljobs.ledger.paths import RunFolder, create_folder
 
 FORMAT = "mtljobs-plan-1"
 
+SUBMIT_AGAIN = (
+    "submit its grid again before anything else; until then the run is what the plan before it "
+    "says, and the results of all that came later are nobody's"
+)
+"""What to do about a plan that is lost; a damaged one is to be moved away first."""
+
 CellFilter = Callable[[str, float, int], bool]
 """Whether (experiment, sparsity, seed) is wanted."""
 
@@ -127,8 +133,8 @@ def read_plan(path: Path) -> Plan:
         return _plan(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise CorruptionError(
-            f"{path} is no whole plan of the format {FORMAT} ({error!r}). Move it away and submit "
-            "again: without it the run is what the plan before it says, and no result is lost."
+            f"{path} is no whole plan of the format {FORMAT} ({error!r}): move it away, "
+            f"and {SUBMIT_AGAIN}."
         ) from error
 
 
