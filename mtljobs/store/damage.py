@@ -50,7 +50,7 @@ def _error(run: RunFolder, damage: list[Finding]) -> CorruptionError:
     more = f", and {len(others)} more" if others else ""
     what = f"the run is damaged ({first.kind}: {first.path}{more})"
     if first.kind in _OF_PLANS:
-        return CorruptionError(f"{what}: {first.detail}.")
+        return CorruptionError(f"{what}: {first.detail.rstrip('.')}.")
     return CorruptionError(
         f"{what}. `mtljobs verify {run.name} "
         f"--requeue` names what is damaged and moves it away, `mtljobs resume {run.name}` "

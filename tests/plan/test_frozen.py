@@ -116,9 +116,7 @@ def lines_of(run, plan):
 def test_plan_with_missing_lines_is_refused(run, first, tmp_path, kept):
     path = tmp_path / "cut.jsonl"
     path.write_text("".join(lines_of(run, first)[:kept]))
-    with pytest.raises(
-        CorruptionError, match=r"cut\.jsonl is no whole plan.*submit its grid again"
-    ):
+    with pytest.raises(CorruptionError, match=r"cut\.jsonl is no whole plan.*its grid again"):
         read_plan(path)
 
 
