@@ -310,7 +310,7 @@ def test_print_shows_what_opens_on_a_click(page: Chrome) -> None:
     assert page.execute_script(script) == [[False, False]] * 6
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     try:
-        assert page.execute_script(script) == [[False, True]] * 6
+        wait_for(page, lambda: page.execute_script(script) == [[False, True]] * 6)
     finally:
         page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 

@@ -4,11 +4,13 @@ import base64
 import dataclasses
 import hashlib
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from mtljobs.cluster.cleaning import remove
 from mtljobs.errors import UserError
 from mtljobs.ledger.attempts import begin
 from mtljobs.ledger.paths import RunFolder
@@ -180,6 +182,12 @@ def test_figures_lie_beside_the_page_as_vectors_and_pixels(reported_run: RunFold
         f"{name}.{kind}" for name in figures for kind in ("svg", "png")
     }
     assert (reported_run.report / "index.html").stat().st_size < 4_000_000
+
+
+def test_cleaning_knows_every_file_of_a_report(reported_run: RunFolder, tmp_path: Path) -> None:
+    run = RunFolder(shutil.copytree(reported_run.root, tmp_path / "copy"))
+    remove(run, "report")
+    assert list(run.report.iterdir()) == []
 
 
 def one_task(synthetic, **changes):

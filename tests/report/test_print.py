@@ -60,6 +60,7 @@ def crowded(stored_run, found: Tables) -> Crowded:
             declines=(),
             correlations=(),
             missing={},
+            unevaluated=(),
         ),
         task=many.assign_coords(group=CLASSES, sparsity=SPARSITIES),
         inputs=node["inputs"].to_dataset(),
