@@ -147,7 +147,19 @@ def _networks(workspace: Workspace) -> Iterator[tuple[Path, bool]]:
 
 
 def _find_report(run: RunFolder) -> Iterator[Path]:
-    yield from _list(run.report)
+    if not run.report.is_symlink():  # what it leads to may be another run's
+        names = {"index.html", *_figure_names(run)}
+        yield from (path for path in _list(run.report) if path.name in names)
+
+
+def _figure_names(run: RunFolder) -> Iterator[str]:
+    """How a report's figures are called, of every experiment and task that the run has."""
+    plan = read_newest(run)
+    for name, layout in () if plan is None else plan.layouts.items():
+        whole = ("faithfulness", "performance", "curves", f"layers-{name}", f"steps-{name}")
+        kinds = ("groups", "saliency")
+        of_tasks = [f"{kind}-{name}-{task}" for kind in kinds for task in layout.tasks]
+        yield from (f"{figure}.{end}" for figure in (*whole, *of_tasks) for end in ("svg", "png"))
 
 
 def _find_submissions(run: RunFolder) -> Iterator[Path]:
@@ -195,6 +207,14 @@ def _list(folder: Path) -> list[Path]:
 
 
 def _count(kind: str, paths: Iterable[Path]) -> Room:
-    everything = [inner for path in paths if path.exists() for inner in (path, *path.rglob("*"))]
-    sizes = [path.lstat().st_size for path in everything if path.is_file()]
+    everything = [inner for path in paths for inner in _walk(path)]
+    sizes = [path.lstat().st_size for path in everything if path.is_symlink() or path.is_file()]
     return Room(kind, len(everything), sum(sizes))
+
+
+def _walk(path: Path) -> Iterator[Path]:
+    """A path, if it is there, and all below; a link is what it is, and not what it leads to."""
+    if path.is_symlink() or path.exists():
+        yield path
+    if not path.is_symlink():
+        yield from path.rglob("*")

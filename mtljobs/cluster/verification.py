@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from mtljobs.cluster.marker import find_submissions
 from mtljobs.cluster.recomputing import recompute
 from mtljobs.cluster.runs import run_workspace
 from mtljobs.cluster.states import require_plan
 from mtljobs.contracts import Progress
 from mtljobs.errors import CorruptionError
 from mtljobs.ledger.paths import RunFolder
-from mtljobs.plan.frozen import read_plan
+from mtljobs.plan.frozen import SUBMIT_AGAIN, read_plan
 from mtljobs.results.verification import Verification, verify
 from mtljobs.store.findings import Checked, Finding
 from mtljobs.store.requeue import requeue
@@ -70,12 +71,13 @@ def verify_run(
         except CorruptionError as error:
             return Outcome(_without_plan(path, level, error), {})
         found = verify(run, workspace, plan, level=level, progress=progress)
+        lost = tuple(_find_lost_plan(run, path))
         again = tuple(recompute(run, plan, count=recomputed, seed=seed, progress=progress))
         found.checked.recomputed = len(again)
-        found = dataclasses.replace(found, findings=found.findings + again)
+        found = dataclasses.replace(found, findings=found.findings + lost + again)
         moved = {}
         # Only a plan says what belongs to the run: by a wrong one all of it would go.
-        is_sound = not any(
+        is_sound = not lost and not any(
             finding.kind == "wrong plan" and finding.path == path for finding in found.findings
         )
         if writer is not None and is_sound:
@@ -83,6 +85,17 @@ def verify_run(
             due = (*found.damage, *(missing if with_missing else ()))
             moved = requeue(run, workspace, plan, due, writer=writer)
     return Outcome(found, moved)
+
+
+def _find_lost_plan(run: RunFolder, newest: Path) -> Iterator[Finding]:
+    """The newest plan that jobs were given, where it is gone: what they computed is nobody's."""
+    with suppress(CorruptionError):  # a marker that cannot be read names none
+        given = [Path(marker.plan).stem for marker in find_submissions(run).values()]
+        last = max((int(stem) for stem in given if stem.isdecimal()), default=0)
+        if last > int(newest.stem):
+            path = run.plans / f"{last:04d}.jsonl"
+            detail = f"expected the plan that jobs were given, found none: {SUBMIT_AGAIN}"
+            yield Finding("wrong plan", path, None, detail)
 
 
 def _without_plan(path: Path, level: Level, error: CorruptionError) -> Verification:

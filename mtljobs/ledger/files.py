@@ -160,8 +160,10 @@ def sync_tree(folder: Path) -> None:
 def remove_tree(folder: Path) -> None:
     """Remove a folder with all that is in it; somebody else may be doing the same.
 
-    What somebody puts there meanwhile stays.
+    What somebody puts there meanwhile stays, and so does what a link leads to.
     """
+    if folder.is_symlink():
+        folder.unlink(missing_ok=True)
     while folder.is_dir():
         try:
             shutil.rmtree(folder)

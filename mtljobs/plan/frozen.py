@@ -27,6 +27,12 @@ from mtljobs.ledger.paths import RunFolder, create_folder
 
 FORMAT = "mtljobs-plan-1"
 
+SUBMIT_AGAIN = (
+    "submit its grid again before anything else; until then the run is what the plan before it "
+    "says, and the results of all that came later are nobody's"
+)
+"""What to do about a plan that is lost; a damaged one is to be moved away first."""
+
 CellFilter = Callable[[str, float, int], bool]
 """Whether (experiment, sparsity, seed) is wanted."""
 
@@ -106,8 +112,9 @@ def freeze_plan(run: RunFolder, plan: Plan, *, previous: Plan | None) -> Path:
 
 
 def plan_files(run: RunFolder) -> list[Path]:
-    """The run's plan files, the newest first."""
-    return sorted(run.plans.glob("[0-9]*.jsonl"), key=lambda path: int(path.stem), reverse=True)
+    """The run's plan files, the newest first; what has more in its name than digits is none."""
+    numbered = [path for path in run.plans.glob("*.jsonl") if path.stem.isdecimal()]
+    return sorted(numbered, key=lambda path: int(path.stem), reverse=True)
 
 
 def newest_plan(run: RunFolder) -> Path | None:
@@ -126,8 +133,8 @@ def read_plan(path: Path) -> Plan:
         return _plan(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise CorruptionError(
-            f"{path} is no whole plan of the format {FORMAT} ({error!r}). Move it away and submit "
-            "again: without it the run is what the plan before it says, and no result is lost."
+            f"{path} is no whole plan of the format {FORMAT} ({error!r}): move it away, "
+            f"and {SUBMIT_AGAIN}."
         ) from error
 
 

@@ -15,6 +15,8 @@ from mtljobs.results.sheets import per_cent
 def mean_curves(curves: Mapping[tuple[str, str], xr.DataArray]) -> Figure:
     """Mean curves: a row per experiment, a column per task, a line per sparsity.
 
+    A panel without any curve says so. Each has a y scale of its own: tasks lose too differently.
+
     Args:
         curves: (Experiment, task) -> mean curve (sparsity, removed).
     """
@@ -25,17 +27,21 @@ def mean_curves(curves: Mapping[tuple[str, str], xr.DataArray]) -> Figure:
         for (experiment, task), curve in curves.items():
             panel = grid[experiments.index(experiment)][tasks.index(task)]
             panel.set_title(task)
-            _draw_curves(panel, curve)
+            if curve.notnull().any():
+                _draw_curves(panel, curve)
+            else:
+                panel.text(0, 0.9, "no item has a curve", transform=panel.transAxes)
         for experiment, row in zip(experiments, grid, strict=True):
             if len(experiments) > 1:  # Above the row, where it may be as long as the row.
                 row[0].set_title(f"{experiment}\n{row[0].get_title(loc='left')}")
-            row[0].set_ylabel("score / clean score")
-            used = [panel for panel in row if panel.lines]
-            used[-1].legend(title="sparsity", loc="upper left", bbox_to_anchor=(1, 1))
+            if used := [panel for panel in row if panel.lines]:
+                used[0].set_ylabel("score / clean score")
+                used[-1].legend(title="sparsity", loc="upper left", bbox_to_anchor=(1, 1))
             for unused in (panel for panel in row if not panel.lines):
                 unused.set_axis_off()
-        for panel in grid[-1]:
-            panel.set_xlabel("share of the steps")
+        for column in zip(*grid, strict=True):
+            if used := [panel for panel in column if panel.lines]:
+                used[-1].set_xlabel("share of the steps")
     return figure
 
 

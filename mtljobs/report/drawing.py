@@ -130,6 +130,12 @@ def head(figure: Figure, *lines: str) -> None:
     heighten(figure, lines=len(broken))
 
 
+def foot(figure: Figure, line: str) -> None:
+    """A line below all panels."""
+    figure.supxlabel(line, x=0.99, ha="right", fontsize=7.5, color=GREY)
+    heighten(figure, lines=1)
+
+
 def heighten(figure: Figure, *, lines: int) -> None:
     """Make room for more lines of text."""
     figure.set_figheight(figure.get_figheight() + 0.17 * lines)

@@ -74,9 +74,23 @@ def pack_run(run: xr.DataTree, *, limit: int) -> Exploration:
 
 
 def _whole(experiments: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that is packed, with what no experiment can change."""
+    """Everything that is packed, with what no experiment can change.
+
+    What users name comes in pairs, which keep the order of the store: a browser moves the keys of
+    an object that look like numbers to its front.
+    """
     scale = mpl.colormaps["inferno"](np.linspace(0.15, 0.95, 256), bytes=True)[:, :3]
-    return {"experiments": experiments, "colours": _base64(scale), "statuses": STATUS, "ok": OK}
+    return {
+        "experiments": [(name, _in_pairs(values)) for name, values in experiments.items()],
+        "colours": _base64(scale),
+        "statuses": STATUS,
+        "ok": OK,
+    }
+
+
+def _in_pairs(experiment: Mapping[str, Any]) -> dict[str, Any]:
+    seeds = [(seed, list(images.items())) for seed, images in experiment["seeds"].items()]
+    return {**experiment, "seeds": seeds}
 
 
 def _one_by_one(run: xr.DataTree) -> Iterator[tuple[str, str, str, Any, Any]]:

@@ -23,7 +23,9 @@ from mtljobs.results.sheets import (
     aoc_sheet,
     experiment_sheets,
     experiments,
+    gaps,
 )
+from mtljobs.settings.tasks import SCORES
 
 PAGE_LIMIT = 19_000_000
 """Bytes that the page has without its attempts, unless its figures alone have more."""
@@ -63,8 +65,9 @@ def _header(run: xr.DataTree, tables: Tables, titles: Sequence[str]) -> Markup:
     items = sum(sum(row.counts.values()) for row in tables.averages)
     averaged = sum(row.items for row in tables.averages)
     cells = {(row.experiment, row.sparsity, row.seed) for row in tables.performance}
+    done = f"{len(cells) - len(tables.unevaluated)} of " if tables.unevaluated else ""
     facts = (
-        f"{counted(len(run.children), 'experiment')}, {counted(len(cells), 'network')}, "
+        f"{counted(len(run.children), 'experiment')}, {done}{counted(len(cells), 'network')}, "
         f"{averaged:,} of {items:,} items with a curve"
     )
     links = [element("a", title, attributes={"href": f"#{_anchor(title)}"}) for title in titles]
@@ -80,20 +83,18 @@ def _header(run: xr.DataTree, tables: Tables, titles: Sequence[str]) -> Markup:
 
 
 def _warning(tables: Tables) -> str:
-    if not tables.missing:
+    if not tables.partial:
         return ""
+    cells = dict.fromkeys((*tables.missing, *tables.unevaluated))
     places = [
-        f"{experiment} at sparsity {sparsity:g}, seed {seed} ({count})"
-        for (experiment, sparsity, seed), count in list(tables.missing.items())[:8]
+        f"{experiment} at sparsity {sparsity:g}, seed {seed}"
+        for experiment, sparsity, seed in list(cells)[:8]
     ]
-    more = (
-        f" and {counted(len(tables.missing) - 8, 'more cell')}" if len(tables.missing) > 8 else ""
-    )
+    more = f"; and {counted(len(cells) - 8, 'more cell')}" if len(cells) > 8 else ""
     return element(
         "p",
         element("strong", "This run is not complete. "),
-        f"{sum(tables.missing.values()):,} planned items are missing, and every average below is "
-        f"over what is there: {'; '.join(places)}{more}.",
+        f"Everything below is without {gaps(tables)}: {'; '.join(places)}{more}.",
         attributes={"class": "warning"},
     )
 
@@ -104,22 +105,31 @@ def _faithfulness(tables: Tables, drawings: Drawings) -> Markup:
             _text(
                 "AOC is the area over the curve of the experiment's faithfulness measure (its "
                 "settings name it): parts of the image are overwritten one after the other, the "
-                "most salient first, and the score that the explanation is about is divided by "
-                "its value on the clean image. IROF greys out superpixels, pixel flipping "
-                "overwrites single pixels, region perturbation squares. 0 means that nothing is "
-                "lost; the sooner the score falls, the closer to 1, and the more faithful the "
-                "explanation. Areas of different measures do not compare."
+                "most salient first, and a score of the prediction is followed, which is 1 on the "
+                "clean image. IROF greys out superpixels, pixel flipping overwrites single "
+                "pixels, region perturbation squares. 0 means that nothing is lost; the sooner the "
+                "score falls, the closer to 1, and the more faithful the explanation. Areas of "
+                "different measures or tasks do not compare."
             ),
+            _scores(tables),
             _picture(drawings.faithfulness),
             *_per_experiment(tables, "aoc"),
             _note(
                 "Mean over all items (image and group) of all seeds with status ok; in brackets "
-                "the 95 % percentile bootstrap interval over images, n items."
+                "the 95 % percentile bootstrap interval over images, n items; ± standard deviation "
+                "over seeds of their means."
             ),
             element("h3", "Per group"),
             *_per_group(tables, drawings),
         ]
     )
+
+
+def _scores(tables: Tables) -> Markup:
+    """What is followed in each of the run's tasks."""
+    tasks = dict.fromkeys(row.task for row in tables.averages)
+    said = [f"{task}: {SCORES[task]}" for task in tasks if task in SCORES]
+    return _text(f"The score of {'; of '.join(said)}.") if said else Markup()
 
 
 def _comparisons(tables: Tables) -> Markup:
@@ -222,12 +232,13 @@ def _provenance(folder: RunFolder, run: xr.DataTree) -> Markup:
 
 
 def _per_experiment(tables: Tables, *kinds: str, otherwise: str = "") -> Iterator[Markup]:
-    """The sheets of these kinds that have rows, by experiment; else a note that says why not."""
+    """The sheets of these kinds that have rows, by experiment, and why the first has none."""
     for experiment in experiments(tables):
         sheets = experiment_sheets(tables, experiment)
-        found = [_sheet_table(sheets[kind]) for kind in kinds if sheets[kind].body]
         yield element("h3", experiment)
-        yield from found or [_note(otherwise)]
+        if not sheets[kinds[0]].body:
+            yield _note(otherwise)
+        yield from (_sheet_table(sheets[kind]) for kind in kinds if sheets[kind].body)
 
 
 def _per_group(tables: Tables, drawings: Drawings) -> Iterator[Markup]:

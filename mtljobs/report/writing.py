@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from mtljobs.ledger.files import replace_file
 from mtljobs.ledger.paths import RunFolder, create_folder
 from mtljobs.report.curves import mean_curves
-from mtljobs.report.drawing import jpeg, png, svg
+from mtljobs.report.drawing import foot, jpeg, png, svg
 from mtljobs.report.figures import Drawing, Drawings
-from mtljobs.report.group_heat import group_heat
+from mtljobs.report.group_heat import FEWEST, group_heat
 from mtljobs.report.layers import layer_profiles
 from mtljobs.report.overlays import overlays
 from mtljobs.report.page import render_page
@@ -25,7 +25,7 @@ from mtljobs.results import Tables, compute_tables, mean_curve, open_run
 from mtljobs.results.areas import removes_superpixels
 from mtljobs.results.maps import keeps_maps
 from mtljobs.results.run import task_nodes
-from mtljobs.results.sheets import per_cent
+from mtljobs.results.sheets import gaps, per_cent
 from mtljobs.store.damage import naming_damage
 
 _LINES = (
@@ -74,6 +74,7 @@ def draw(tree: xr.DataTree, tables: Tables) -> Drawings:
     """All figures of a run."""
     curves = {place: mean_curve(node.to_dataset()) for place, node in task_nodes(tree)}
     places = measured_on(tree)
+    gap = gaps(tables)
     return Drawings(
         faithfulness=_drawing(
             "faithfulness",
@@ -83,6 +84,7 @@ def draw(tree: xr.DataTree, tables: Tables) -> Drawings:
             caption="Averaged AOC, and below it the first of the task's metrics, against the "
             "sparsity aimed at, as each pruning method counts it. Bars: 95 % bootstrap interval "
             f"over images. {_LINES} Scales differ between tasks, whose scores do not compare.",
+            gap=gap,
         ),
         groups=list(_draw_groups(tables)),
         performance=_drawing(
@@ -90,6 +92,7 @@ def draw(tree: xr.DataTree, tables: Tables) -> Drawings:
             performance(tables.performance, places),
             alt="Task metrics against sparsity, a panel per metric; the numbers are in the table.",
             caption=f"Performance against the sparsity aimed at. {_LINES}",
+            gap=gap,
         ),
         layers=list(_draw_layers(tree)),
         curves=_drawing(
@@ -98,7 +101,8 @@ def draw(tree: xr.DataTree, tables: Tables) -> Drawings:
             alt="Mean curves, a panel per experiment and task, a line per sparsity.",
             caption="Mean score, divided by the clean score, while parts of the image go, the most "
             "salient first; over all items with status ok, read at equal shares of each image's "
-            "steps, which are as many as it has superpixels.",
+            "steps, which are as many as it has superpixels. Scales differ between panels.",
+            gap=gap,
         ),
         steps=list(_draw_steps(tree)),
         saliency=list(_draw_saliency(tree)),
@@ -126,9 +130,11 @@ def _draw_groups(tables: Tables) -> Iterator[Drawing]:
             f"groups-{experiment}-{task}",
             group_heat(list(rows), title=f"{experiment}: {task}"),
             alt=f"Averaged AOC of {task} by group and sparsity; the numbers are in the table.",
-            caption="Averaged AOC by group. Hatched: no item has a curve. Colours run from the "
-            "lowest to the highest cell, and do not compare between figures."
+            caption="Averaged AOC by group; in brackets over how many items. Hatched: no item has "
+            f"a curve. Cells of fewer than {FEWEST} items have no colour. Colours run from the "
+            "lowest to the highest of the others, and do not compare between figures."
             + _GROUPS.get(task, ""),
+            gap=gaps(tables),
         )
 
 
@@ -194,8 +200,15 @@ def _describe_maps(node: xr.DataTree) -> str:
 
 
 def _drawing(
-    name: str, figure: Figure, *, alt: str, caption: str, kind: str = "svg+xml"
+    name: str, figure: Figure, *, alt: str, caption: str, kind: str = "svg+xml", gap: str = ""
 ) -> Drawing:
+    """A figure as files.
+
+    Args:
+        gap: What planned results it would show and does not, said below it.
+    """
+    if gap:
+        foot(figure, f"partial, without {gap}")
     vector = svg(figure)
     figure.set_layout_engine("none")  # All files share one layout, which takes long to find.
     return Drawing(

@@ -15,6 +15,8 @@ from typing import overload
 import numpy as np
 import xarray as xr
 
+from mtljobs.errors import UserError
+
 MEASURE = "faithfulness"
 """Attribute of a task's dataset, where `open_run` put it: the measure that its curves are of."""
 
@@ -134,6 +136,20 @@ def mean_curve(items: xr.Dataset, *, points: int = 51) -> xr.DataArray:
     return shares.mean([axis for axis in ("seed", "image", "group") if axis in shares.dims])
 
 
+def require_task(items: xr.Dataset | xr.DataTree) -> None:
+    """Return where items are those of one task.
+
+    Raises:
+        UserError: They are of a whole run, or of something else.
+    """
+    if "status" not in items:
+        inside = ", ".join(map(str, (*items.children, *items.data_vars))) or "nothing"
+        raise UserError(
+            'expected the node of a task, as run["EXPERIMENT/TASK"].to_dataset() gives it, found '
+            f"{inside}."
+        )
+
+
 def _in_tree(area: Callable[[xr.Dataset], xr.DataArray], tree: xr.DataTree) -> xr.DataTree:
     """The areas of every node that has curves."""
     nodes = {
@@ -146,6 +162,7 @@ def _in_tree(area: Callable[[xr.Dataset], xr.DataArray], tree: xr.DataTree) -> x
 
 def _curves(items: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
     """Curves in memory, L per image (NaN where it has no superpixels), and which items are ok."""
+    require_task(items)
     if "n_segments" not in items.coords:
         raise ValueError(
             "areas need the number of superpixels per image: open the run with "

@@ -1,8 +1,8 @@
-"""What a run's averages would miss: planned items without a result."""
+"""What a run's averages would miss: planned items without a result, networks not evaluated."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -62,16 +62,46 @@ def count_missing(statuses: Mapping[tuple[str, str], xr.DataArray]) -> dict[Slot
     return missing
 
 
+def find_unevaluated(
+    experiment: str, reached: xr.DataArray, planned: Collection[Slot] | None
+) -> Iterator[Slot]:
+    """Cells of one experiment whose network has no performance yet.
+
+    Args:
+        reached: Its `sparsity_parameters`, NaN where a network is not evaluated.
+        planned: Cells that ought to be there; None: every sparsity with every seed.
+    """
+    values = reached.transpose("sparsity", "seed").values
+    for row, column in np.argwhere(np.isnan(values)):
+        slot = (experiment, float(reached["sparsity"][row]), int(reached["seed"][column]))
+        if planned is None or slot in planned:
+            yield slot
+
+
 def refuse_partial(
-    missing: Mapping[Slot, int], statuses: Mapping[tuple[str, str], xr.DataArray]
+    missing: Mapping[Slot, int],
+    unevaluated: Sequence[Slot],
+    statuses: Mapping[tuple[str, str], xr.DataArray],
 ) -> None:
     """Raise if anything is missing.
 
     Raises:
-        PartialRunError: Says how many items, why, and of which cells.
+        PartialRunError: Says how much, why, and of which cells.
     """
-    if not missing:
-        return
+    if missing:
+        raise _missing_items(missing, statuses)
+    if unevaluated:
+        places = [f"{name} at sparsity {at:g}, seed {seed}" for name, at, seed in unevaluated]
+        raise PartialRunError(
+            f"{counted(len(places), 'network')} not evaluated: {_some(places)}. Their explanations "
+            "are there, and nothing says how well they predict: `mtljobs resume` evaluates them, "
+            "--allow-partial makes tables of what is there."
+        )
+
+
+def _missing_items(
+    missing: Mapping[Slot, int], statuses: Mapping[tuple[str, str], xr.DataArray]
+) -> PartialRunError:
     values = np.concatenate([status.values.ravel() for status in statuses.values()])
     causes = [
         f"{count} {STATUS[code]}" for code in MISSING if (count := np.count_nonzero(values == code))
@@ -80,11 +110,15 @@ def refuse_partial(
         f"{experiment} at sparsity {sparsity:g}, seed {seed} ({count})"
         for (experiment, sparsity, seed), count in missing.items()
     ]
-    more = f"; and {counted(len(places) - 5, 'more cell')}" if len(places) > 5 else ""
-    raise PartialRunError(
+    return PartialRunError(
         f"{sum(missing.values())} of {np.count_nonzero(values != NOT_PLANNED)} items are missing "
-        f"({', '.join(causes)}): {'; '.join(places[:5])}{more}. Averages would be over other "
+        f"({', '.join(causes)}): {_some(places)}. Averages would be over other "
         "items than planned: `mtljobs resume` computes what is not run"
         f"{_MENDING if (values == UNREADABLE).any() else ''}, --allow-partial averages what is "
         "there and prints the counts."
     )
+
+
+def _some(places: Sequence[str]) -> str:
+    more = f"; and {counted(len(places) - 5, 'more cell')}" if len(places) > 5 else ""
+    return "; ".join(places[:5]) + more

@@ -64,7 +64,7 @@ def export(
     Args:
         run: As `open_run` says. What is no run's own store but a copy of one has no records: that a
             file is gone from it shows only where items have no curve.
-        target: The file; one that is there is replaced.
+        target: The file, outside of the run's folder; one that is there is replaced.
         form: Of `SUFFIXES`.
         experiments: Only these; empty: all.
         tasks: Only these; empty: all.
@@ -82,7 +82,7 @@ def export(
     _check_form(form, sparsities)
     store = find_store(run)
     around = RunFolder(store.resolve().parent)
-    unfinished = _begin(target)
+    unfinished = _begin(target, own=around.root if around.plans.is_dir() else store.resolve())
     try:
         refuse_damage(around)
         with naming_damage(around):
@@ -110,14 +110,25 @@ def _check_form(form: str, sparsities: Collection[float]) -> None:
         )
 
 
-def _begin(target: Path) -> Path:
-    """An empty file beside the target, which is to become it."""
+def _begin(target: Path, *, own: Path) -> Path:
+    """An empty file beside the target, which is to become it.
+
+    Args:
+        own: What is exported, with all around it that is the run's.
+    """
     unfinished = target.parent / f".{target.name}.unfinished"
     try:
         if target.is_dir():
             raise UserError(
                 f"{target} is a folder: expected the name of a file, such as --output "
                 f"{target / 'study.nc'}."
+            )
+        if target.exists() and not target.is_file():
+            raise UserError(f"{target} is no regular file: name one, or a new one, by --output.")
+        if (target.parent.resolve() / target.name).is_relative_to(own):
+            raise UserError(
+                f"{target} lies in what is exported, {own}, where it would count as damage or "
+                "replace results: name a file outside of it by --output."
             )
         create_folder(target.parent)
         unfinished.touch()

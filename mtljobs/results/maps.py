@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from mtljobs.errors import UserError
+from mtljobs.results.areas import require_task
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -30,7 +31,7 @@ def saliency(items: xr.Dataset) -> xr.DataArray:
 
     Raises:
         UserError: The run keeps no maps, or maps of a subset, and the selection has lost the names
-            of its images.
+            of its images; or this is no task's dataset.
 
     Source:
         The jobs resize with torch's `interpolate(mode="bilinear", align_corners=False)` and divide
@@ -70,6 +71,7 @@ def kept_maps(items: xr.Dataset) -> xr.DataArray:
         peaks = items["cam_max"]
         return items["cam_half"].astype(np.float32) * peaks.where(peaks > 0, 1)
     if "cam" not in items:
+        require_task(items)
         raise UserError(
             'this run keeps no maps (explain.maps = "scores"): expected an array cam or cam_half. '
             "`segment_score` has the mean of each map over each superpixel."

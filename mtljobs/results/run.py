@@ -6,6 +6,7 @@ import json
 import warnings
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from mtljobs.results.reordering import reorder
 from mtljobs.store.backend import load_backend
 from mtljobs.store.live import LiveStore
 from mtljobs.store.schema import SCHEMA_VERSION
+from mtljobs.store.variables import ITEM
 from mtljobs.store.zarr_format import SEAL
 
 Place = tuple[str, str]
@@ -123,32 +125,48 @@ def task_nodes(run: xr.DataTree) -> Iterator[tuple[Place, xr.DataTree]]:
     """Every (experiment, task) of a run with its node, tasks in their experiment's order.
 
     Raises:
-        UserError: It is the tree of something else, as of one experiment.
+        UserError: It is the tree of something else, as of one experiment, or a selection that has
+            lost an axis.
     """
-    for name, experiment in run.children.items():
+    for name, experiment in run.children.items() or {"nothing": run}.items():
         if "tasks" not in experiment.attrs:
             raise UserError(
                 f"expected a run's tree, as `open_run` gives it, found the node {run.path} with "
-                f"{', '.join(run.children)} below: ask for the whole run, and take from the answer."
+                f"{name} below: ask for the whole run, and take from the answer."
             )
         for task in experiment.attrs["tasks"].split():
             if task in experiment.children:
+                _require_axes(experiment.children[task])
                 yield (name, task), experiment.children[task]
 
 
+def _require_axes(task: xr.DataTree) -> None:
+    lost = [axis for axis in ITEM if axis not in task.sizes]
+    if lost:
+        raise UserError(
+            f"expected the axes {', '.join(ITEM)}, found {task.path} without {', '.join(lost)}: "
+            f"select with a list, which keeps the axis, as in run.sel({lost[0]}=[...])."
+        )
+
+
 def find_store(path: str | Path) -> Path:
-    """The store that a path or a name means.
+    """The store that a path or a name means: in a run's folder the one that its plan names.
 
     Raises:
-        UserError: There is none; says what there is instead.
+        UserError: There is none, and says what there is instead; or there are two, and no plan that
+            says which of them is the run's.
     """
     for run in _candidates(path):
-        for store in (run.root, run.store):
-            if (store / "zarr.json").is_file():
-                return store
-        for file in (run.root, run.store_file):
-            if file.is_file():
-                return file
+        if _is_store(run.root):
+            return run.root
+        found = [store for store in _expected_stores(run) if _is_store(store)]
+        if len(found) > 1:
+            raise UserError(
+                f"{run.root} holds {' and '.join(store.name for store in found)}, and no plan that "
+                f"says which of them is the run's: ask for one by its path, as {found[0]}."
+            )
+        if found:
+            return found[0]
         if run.plans.is_dir():
             raise UserError(
                 f"the run {run.name!r} has no store yet: its store appears once its first "
@@ -157,6 +175,19 @@ def find_store(path: str | Path) -> Path:
                 f"`open_run({str(path)!r}, live=True)` shows it as it is."
             )
     raise _no_run(path)
+
+
+def _expected_stores(run: RunFolder) -> tuple[Path, ...]:
+    """The store of a run by its plan; every one that it may have where no plan can be read."""
+    with suppress(CorruptionError):  # results can be read without it
+        plan = read_newest(run)
+        if plan is not None:
+            return (load_backend(plan.backend).path(run),)
+    return run.store, run.store_file
+
+
+def _is_store(path: Path) -> bool:
+    return path.is_file() or (path / "zarr.json").is_file()
 
 
 def _find_plan(path: str | Path) -> tuple[RunFolder, Plan]:

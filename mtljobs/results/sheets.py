@@ -20,17 +20,20 @@ from mtljobs.results.tabulation import Tables
 
 LEGEND = """\
 AOC: area over the curve of the faithfulness measure divided by its length, 0 where nothing is lost.
-Mean over items [95 % bootstrap interval over images], n items. Performance: mean over seeds ±
-standard deviation; the constant predictor ignores the image. † no better than the constant
-predictor."""
+Mean over items [95 % bootstrap interval over images], n items, ± standard deviation over seeds of
+their means. Performance: mean over seeds ± standard deviation; the constant predictor ignores the
+image. † no better than the constant predictor."""
 
 TESTS_LEGEND = """\
 Each sparsity beside the dense network, image by image, over the items that both have: negative
 where faithfulness fell. Difference: mean [95 % bootstrap interval over images]; shift: median
 difference by Hodges and Lehmann; effect: matched-pairs rank-biserial correlation; p: Wilcoxon's
-signed-rank test (exact for few images: fewer than 6 are never significant), and corrected by Holm
-for all comparisons of the experiment. Decline: the smallest sparsity whose effect, and that of
-every larger one, is negative with a corrected p < 0.05. Correlation: Spearman's rho over networks,
+signed-rank test, and corrected by Holm for all comparisons of the experiment. The corrected p
+decides, not the interval: that is not corrected, and too narrow where images are few (of 8 it
+covers 87 % instead of 95, of 30 93 %). With n images no p is below 2 / 2^n: fewer than 6 are never
+significant, and with several comparisons it takes more. Decline: the smallest sparsity whose
+effect, and that of every larger one, is negative with a corrected p < 0.05; none: the largest one
+has no such effect; -: nothing could be compared. Correlation: Spearman's rho over networks,
 positive where better performance goes with more faithful explanations; p by permutation, not
 corrected."""
 
@@ -49,14 +52,29 @@ class Sheet:
 def to_markdown(tables: Tables, *, title: str) -> str:
     """Everything in `tables` but single groups and networks: sheets per experiment."""
     parts = [f"# {title}", LEGEND, TESTS_LEGEND]
-    if tables.missing:
-        items = counted(sum(tables.missing.values()), "item")
-        cells = counted(len(tables.missing), "cell")
-        parts.append(f"**Partial, without {items} of {cells}.**")
+    if tables.partial:
+        parts.append(f"**Partial, without {gaps(tables)}.**")
     for experiment in experiments(tables):
         sheets = experiment_sheets(tables, experiment).values()
-        parts += [f"## {experiment}", *(_to_markdown(sheet) for sheet in sheets if sheet.body)]
+        parts.append(f"## {heading(tables, experiment)}")
+        parts += [_to_markdown(sheet) for sheet in sheets if sheet.body]
     return "\n\n".join(parts) + "\n"
+
+
+def gaps(tables: Tables) -> str:
+    """What planned results are not there, in words; empty where all are."""
+    found = []
+    if tables.missing:
+        items = counted(sum(tables.missing.values()), "item")
+        found.append(f"{items} of {counted(len(tables.missing), 'cell')}")
+    if tables.unevaluated:
+        found.append(f"the performance of {counted(len(tables.unevaluated), 'network')}")
+    return " and ".join(found)
+
+
+def heading(tables: Tables, experiment: str) -> str:
+    """An experiment's name, above what is made of its results."""
+    return f"{experiment} (partial)" if experiment in tables.partial else experiment
 
 
 def experiment_sheets(tables: Tables, experiment: str) -> dict[str, Sheet]:
@@ -138,7 +156,7 @@ def decline_sheet(declines: Iterable[Decline]) -> Sheet:
     body = [
         [
             row.task,
-            "none" if row.sparsity is None else per_cent(row.sparsity),
+            _decline(row),
             ", ".join(map(per_cent, row.compared)) or "-",
         ]
         for row in declines
@@ -185,7 +203,14 @@ def _aoc(row: Average) -> str:
     if not row.items:
         return "-"
     interval = "" if math.isnan(row.low) else f" [{row.low:.3f}, {row.high:.3f}]"
-    return f"{row.mean:.3f}{interval} n={row.items}"
+    spread = "" if math.isnan(row.seed_std) else f" ± {row.seed_std:.3f}"
+    return f"{row.mean:.3f}{interval} n={row.items}{spread}"
+
+
+def _decline(row: Decline) -> str:
+    if not row.compared:
+        return "-"
+    return "none" if row.sparsity is None else per_cent(row.sparsity)
 
 
 def _difference(row: Comparison) -> str:
@@ -222,9 +247,12 @@ def _columns(averages: Iterable[Average]) -> list[str]:
 
 
 def _to_markdown(sheet: Sheet) -> str:
-    """Columns padded to one width, so that the source reads as a table too."""
+    """Columns padded to one width, so that the source reads as a table too.
+
+    The narrowest is 3 wide: a rule of less is none for some readers.
+    """
     columns = list(zip(sheet.header, *sheet.body, strict=True))
-    widths = [max(map(len, column)) for column in columns]
+    widths = [max(3, *map(len, column)) for column in columns]
     rules = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     padded = [
         [row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]

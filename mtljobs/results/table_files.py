@@ -6,27 +6,29 @@ import csv
 import hashlib
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from mtljobs.contracts import STATUS
 from mtljobs.errors import UserError
 from mtljobs.ledger.files import hash_file, replace_file, to_json
 from mtljobs.ledger.paths import RunFolder, create_folder
-from mtljobs.plan.frozen import Plan, read_newest
+from mtljobs.plan.frozen import read_newest
 from mtljobs.results.averages import REACHED, Average
 from mtljobs.results.comparison import Comparison, Decline
-from mtljobs.results.completeness import PartialRunError
 from mtljobs.results.correlation import Correlation
 from mtljobs.results.latex import to_latex
 from mtljobs.results.performance import Performance
 from mtljobs.results.run import open_run
-from mtljobs.results.sheets import experiment_sheets, experiments, to_markdown
+from mtljobs.results.sheets import experiment_sheets, experiments, heading, to_markdown
 from mtljobs.results.tabulation import Tables, tables
 from mtljobs.store.variables import flag_meaning
 
 RECORDS = "records.json"
 """Among the tables: the SHA-256 of the others, and of the records that they rest on."""
+
+_Columns = tuple[Sequence[str], Sequence[tuple[object, ...]]]
+"""Names of columns, and rows that begin with their experiment."""
 
 IN_LATEX = ("aoc", "performance", "comparisons", "declines", "correlations")
 """The sheets that papers print."""
@@ -41,22 +43,7 @@ def compute_tables(run: RunFolder, *, allow_partial: bool) -> Tables:
     """
     plan = read_newest(run)
     planned = None if plan is None else {cell.slot for cell in plan.cells}
-    found = tables(open_run(run.root), allow_partial=allow_partial, planned=planned)
-    if plan is not None and not allow_partial:
-        _check_merged(run, plan)
-    return found
-
-
-def _check_merged(run: RunFolder, plan: Plan) -> None:
-    """Refuse networks that are not evaluated: their items may be complete all the same."""
-    names = [shard.name for shard in plan.shards if not shard.shared and shard.stage != "reduce"]
-    absent = [name for name in names if not (run.ledger / f"{name}.json").exists()]
-    if absent:
-        raise PartialRunError(
-            f"{len(absent)} of {len(names)} shards are not in the store: {', '.join(absent[:5])}"
-            f"{', ...' if len(absent) > 5 else ''}. `mtljobs resume {run.name}` computes them, "
-            "--allow-partial makes tables of what is there."
-        )
+    return tables(open_run(run.root), allow_partial=allow_partial, planned=planned)
 
 
 def write_tables(run: RunFolder, *, allow_partial: bool) -> Path:
@@ -91,13 +78,16 @@ def table_contents(run: RunFolder, *, allow_partial: bool) -> dict[str, bytes]:
     """
     records = read_hashes(run)
     numbers = compute_tables(run, allow_partial=allow_partial)
+    columns = {
+        "aoc": _averages(numbers.averages),
+        "aoc_groups": _averages(numbers.groups),
+        "performance": _performance(numbers.performance),
+        "comparisons": _comparisons(numbers.comparisons),
+        "declines": _declines(numbers.declines),
+        "correlations": _correlations(numbers.correlations),
+    }
     contents = {
-        "aoc.csv": _averages_csv(numbers.averages).encode(),
-        "aoc_groups.csv": _averages_csv(numbers.groups).encode(),
-        "performance.csv": _performance_csv(numbers.performance).encode(),
-        "comparisons.csv": _comparisons_csv(numbers.comparisons).encode(),
-        "declines.csv": _declines_csv(numbers.declines).encode(),
-        "correlations.csv": _correlations_csv(numbers.correlations).encode(),
+        **{f"{name}.csv": _csv(*of, numbers.partial).encode() for name, of in columns.items()},
         "aoc.md": to_markdown(numbers, title=run.name).encode(),
         **{f"{kind}.tex": _latex(numbers, kind).encode() for kind in IN_LATEX},
     }
@@ -121,7 +111,12 @@ def markdown(run: RunFolder) -> str:
 
 
 def _latex(numbers: Tables, kind: str) -> str:
-    return to_latex({name: experiment_sheets(numbers, name)[kind] for name in experiments(numbers)})
+    return to_latex(
+        {
+            heading(numbers, name): experiment_sheets(numbers, name)[kind]
+            for name in experiments(numbers)
+        }
+    )
 
 
 def read_hashes(run: RunFolder) -> dict[str, str]:
@@ -134,7 +129,7 @@ def read_hashes(run: RunFolder) -> dict[str, str]:
     return {path.stem: hash_file(path) for path in records}
 
 
-def _averages_csv(rows: Iterable[Average]) -> str:
+def _averages(rows: Iterable[Average]) -> _Columns:
     counts = {code: flag_meaning(text) for code, text in STATUS.items()}
     header = ("experiment", "task", "group", "sparsity", *(f"sparsity_{part}" for part in REACHED),
               "aoc", "aoc_low", "aoc_high", "aoc_se", "quantus", "items", "images",
@@ -146,10 +141,10 @@ def _averages_csv(rows: Iterable[Average]) -> str:
          row.seed_mean, row.seed_std, row.seeds, *(row.counts[code] for code in counts))
         for row in rows
     ]  # fmt: skip
-    return _csv(header, body)
+    return header, body
 
 
-def _performance_csv(rows: Iterable[Performance]) -> str:
+def _performance(rows: Iterable[Performance]) -> _Columns:
     header = ("experiment", "task", "metric", "lower_is_better", "sparsity", "seed", "value",
               "constant")  # fmt: skip
     body = [
@@ -157,10 +152,10 @@ def _performance_csv(rows: Iterable[Performance]) -> str:
          row.seed, row.value, row.constant)
         for row in rows
     ]  # fmt: skip
-    return _csv(header, body)
+    return header, body
 
 
-def _comparisons_csv(rows: Iterable[Comparison]) -> str:
+def _comparisons(rows: Iterable[Comparison]) -> _Columns:
     header = ("experiment", "task", "sparsity", "items", "images", "difference", "difference_low",
               "difference_high", "shift", "effect", "p", "p_holm")  # fmt: skip
     body = [
@@ -168,34 +163,38 @@ def _comparisons_csv(rows: Iterable[Comparison]) -> str:
          row.high, row.shift, row.effect, row.p, row.p_holm)
         for row in rows
     ]  # fmt: skip
-    return _csv(header, body)
+    return header, body
 
 
-def _declines_csv(rows: Iterable[Decline]) -> str:
+def _declines(rows: Iterable[Decline]) -> _Columns:
     header = ("experiment", "task", "from_sparsity", "compared")
     body = [
         (row.experiment, row.task, math.nan if row.sparsity is None else row.sparsity,
          " ".join(map(_field, row.compared)))
         for row in rows
     ]  # fmt: skip
-    return _csv(header, body)
+    return header, body
 
 
-def _correlations_csv(rows: Iterable[Correlation]) -> str:
+def _correlations(rows: Iterable[Correlation]) -> _Columns:
     header = ("experiment", "task", "metric", "lower_is_better", "networks", "rho", "p")
     body = [
         (row.experiment, row.task, row.metric, str(row.lower_is_better).lower(), row.networks,
          row.rho, row.p)
         for row in rows
     ]  # fmt: skip
-    return _csv(header, body)
+    return header, body
 
 
-def _csv(header: Sequence[str], body: Iterable[tuple[object, ...]]) -> str:
+def _csv(
+    header: Sequence[str], body: Iterable[tuple[object, ...]], partial: Collection[str]
+) -> str:
+    """A line per row, and at its end whether its experiment, in front, lacks planned results."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([_field(value) for value in row] for row in body)
+    writer.writerow((*header, "partial"))
+    for row in body:
+        writer.writerow([*map(_field, row), str(row[0] in partial).lower()])
     return text.getvalue()
 
 

@@ -11,7 +11,13 @@ import xarray as xr
 
 from mtljobs.results.averages import REACHED, Average, average
 from mtljobs.results.comparison import Comparison, Decline, compare_items, declines
-from mtljobs.results.completeness import Slot, count_missing, planned_status, refuse_partial
+from mtljobs.results.completeness import (
+    Slot,
+    count_missing,
+    find_unevaluated,
+    planned_status,
+    refuse_partial,
+)
 from mtljobs.results.correlation import Correlation, correlate_items
 from mtljobs.results.items import read_items
 from mtljobs.results.performance import Performance, read_performance
@@ -30,6 +36,7 @@ class Tables:
         declines: From which sparsity on faithfulness fell, per experiment and task.
         correlations: Of faithfulness with each metric, per experiment and task.
         missing: Cells with planned items that are not there -> how many.
+        unevaluated: Planned cells whose network has no performance yet.
     """
 
     averages: tuple[Average, ...]
@@ -39,6 +46,12 @@ class Tables:
     declines: tuple[Decline, ...]
     correlations: tuple[Correlation, ...]
     missing: Mapping[Slot, int]
+    unevaluated: tuple[Slot, ...]
+
+    @property
+    def partial(self) -> frozenset[str]:
+        """Experiments that lack planned results."""
+        return frozenset(slot[0] for slot in (*self.missing, *self.unevaluated))
 
 
 def tables(
@@ -48,11 +61,12 @@ def tables(
 
     Args:
         run: As `open_run` gives it.
-        allow_partial: Average what is there; `missing` and the counts tell.
+        allow_partial: Average what is there; `missing`, `unevaluated` and the counts tell.
         planned: Cells that ought to be there; None: every sparsity with every seed.
 
     Raises:
-        PartialRunError: Items have status 0 or 8, and `allow_partial` is False.
+        PartialRunError: Items have status 0 or 8, or networks are not evaluated, and
+            `allow_partial` is False.
         CorruptionError: An item's status says ok, and it has no curve.
     """
     statuses = {
@@ -60,8 +74,15 @@ def tables(
         for place, node in task_nodes(run)
     }
     missing = count_missing(statuses)
+    unevaluated = tuple(
+        slot
+        for experiment in dict.fromkeys(experiment for experiment, _ in statuses)
+        for slot in find_unevaluated(
+            experiment, run.children[experiment].to_dataset()["sparsity_parameters"], planned
+        )
+    )
     if not allow_partial:
-        refuse_partial(missing, statuses)
+        refuse_partial(missing, unevaluated, statuses)
     items = read_items(run, statuses)
     averages: list[Average] = []
     groups: list[Average] = []
@@ -86,6 +107,7 @@ def tables(
         declines=declines(comparisons),
         correlations=correlate_items(items, performance),
         missing=missing,
+        unevaluated=unevaluated,
     )
 
 

@@ -1,4 +1,7 @@
-"""Prediction tasks. Context of `build`: `info` (DatasetInfo)."""
+"""Prediction tasks. Context of `build`: `info` (DatasetInfo).
+
+`score` says what a curve of the task follows while parts of the image go, for those who read it.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,10 @@ class Segmentation:
     metrics: ClassVar[tuple[str, ...]] = ("miou", "pixel_accuracy")
     lower_is_better: ClassVar[tuple[str, ...]] = ()
     arrays: ClassVar[dict[str, tuple[str, ...]]] = {"confusion": ("label", "prediction")}
+    score: ClassVar[str] = (
+        "mean logit of the class over the pixels that the network itself gives it on the clean "
+        "image, as a share of the clean image's: above 1 where it rises"
+    )
 
     name: Literal["segmentation"]
 
@@ -51,6 +58,10 @@ class Depth:
     metrics: ClassVar[tuple[str, ...]] = ("abs_error", "rel_error")
     lower_is_better: ClassVar[tuple[str, ...]] = ("abs_error", "rel_error")
     arrays: ClassVar[dict[str, tuple[str, ...]]] = {}
+    score: ClassVar[str] = (
+        "1 less the mean relative change, up or down, of the depth over the pixels that the "
+        "network puts into the bin on the clean image, and at least 0"
+    )
 
     name: Literal["depth"]
     bins: Annotated[int, Field(ge=1, le=64)] = field(default=5, metadata=EXPLAINS)
@@ -78,6 +89,10 @@ class Normals:
     )  # fmt: skip
     lower_is_better: ClassVar[tuple[str, ...]] = ("angle_mean", "angle_median")
     arrays: ClassVar[dict[str, tuple[str, ...]]] = {}
+    score: ClassVar[str] = (
+        "mean cosine between the normals and those of the clean image, over the pixels whose "
+        "clean normal lies in the octant: at most 1"
+    )
 
     name: Literal["normals"]
 
@@ -91,3 +106,6 @@ class Normals:
 
 
 TaskChoice = Annotated[Segmentation | Depth | Normals, Field(discriminator="name")]
+
+SCORES = {"segmentation": Segmentation.score, "depth": Depth.score, "normals": Normals.score}
+"""What the curves of a task follow, by its name."""

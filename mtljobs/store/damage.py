@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from mtljobs.errors import CorruptionError
 from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.plan.frozen import read_newest
-from mtljobs.store.findings import Checked, Finding
+from mtljobs.store.findings import Checked, Finding, Kind
 from mtljobs.store.verification import Level, check_store
+
+_OF_PLANS: frozenset[Kind] = frozenset({"wrong plan", "unknown record"})
+"""Kinds of findings about what may have no fault but its plan: moved away it would be lost."""
 
 
 @contextmanager
@@ -45,8 +48,11 @@ def refuse_damage(run: RunFolder) -> None:
 def _error(run: RunFolder, damage: list[Finding]) -> CorruptionError:
     first, *others = damage
     more = f", and {len(others)} more" if others else ""
+    what = f"the run is damaged ({first.kind}: {first.path}{more})"
+    if first.kind in _OF_PLANS:
+        return CorruptionError(f"{what}: {first.detail.rstrip('.')}.")
     return CorruptionError(
-        f"the run is damaged ({first.kind}: {first.path}{more}). `mtljobs verify {run.name} "
+        f"{what}. `mtljobs verify {run.name} "
         f"--requeue` names what is damaged and moves it away, `mtljobs resume {run.name}` "
         "computes it again; everything else is as it was."
     )

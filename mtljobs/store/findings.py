@@ -21,7 +21,8 @@ Damage = Literal[
     unknown record    of a shard that the run's plan does not have
     missing record    files of a shard, or results made from them, are there, and no record
     wrong metadata    a store's own file says other than the plan: a `zarr.json`, a coordinate
-    wrong plan        it cannot be read, or a shard's settings are not those of its identity
+    wrong plan        it cannot be read, is gone, lacks what an earlier one has, or a shard's
+                      settings are not those of its identity
     unreadable chunk  its checksum or its encoding is broken, or its folder cannot be read
     wrong values      numbers that contradict each other, or `docs/format.md`
     stale tables      made from other records than those in the ledger

@@ -159,7 +159,8 @@ def _identified(held: Held, identities: Mapping[str, str]) -> Held | Finding:
             held.place.record,
             held.shard,
             f"expected records of the newest plan's shards, found one of identity "
-            f"{record.identity[:12]}, which it does not have: --requeue moves it into quarantine",
+            f"{record.identity[:12]}, which it does not have: where a plan was lost, submit its "
+            "grid again; else --requeue moves the record into quarantine",
         )
     if (record.shard, record.identity) != (held.shard, expected):
         return Finding(

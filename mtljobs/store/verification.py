@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain
@@ -11,11 +12,11 @@ from mtljobs.contracts import Progress
 from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.plan.frozen import Plan
 from mtljobs.store.backend import Backend, Schema, load_backend, read_part
-from mtljobs.store.file_check import check_files, find_unknown
+from mtljobs.store.file_check import AWAY, check_files, find_unknown
 from mtljobs.store.findings import Checked, Finding
 from mtljobs.store.inventory import Inventory, take_inventory
 from mtljobs.store.leftovers import find_leftovers
-from mtljobs.store.plan_check import check_plans, read_plans
+from mtljobs.store.plan_check import check_growth, check_plans, read_plans
 from mtljobs.store.schema import build_schema
 from mtljobs.store.unreadable import find_unreadable, leave_unknown
 from mtljobs.store.values import check_values, find_missing_items, read_n_segments
@@ -56,12 +57,14 @@ def _check_all(
     backend = load_backend(plan.backend)
     inventory = take_inventory(run, workspace, plan, backend)
     checked.shards, checked.not_done = len(inventory.held), len(inventory.not_done)
+    yield from check_growth(run, plan)
+    if level != "quick":
+        yield from check_plans(run, plan)
     yield from inventory.findings
     yield from _check_own_files(inventory, backend, reads=level != "quick")
     yield from find_unknown(inventory, backend.own_files(build_schema(plan.layouts)))
+    yield from _find_other_store(run, backend)
     yield from find_leftovers(run, workspace)
-    if level != "quick":
-        yield from check_plans(run, plan)
     yield from _check_shards(
         inventory, backend, plan, level=level, checked=checked, progress=progress
     )
@@ -74,9 +77,18 @@ def _check_own_files(inventory: Inventory, backend: Backend, *, reads: bool) -> 
         yield from backend.check_own_files(backend.path(run), _schemas(run), reads=reads)
 
 
+def _find_other_store(run: RunFolder, backend: Backend) -> Iterator[Finding]:
+    """What lies where a run of the other backend has its store, and is not to be taken for ours."""
+    store = backend.path(run)
+    for path in {run.store, run.store_file} - {store}:
+        if os.path.lexists(path):
+            detail = f"expected {store.name} alone, as the plan says, found this too: {AWAY}"
+            yield Finding("unknown file", path, None, detail)
+
+
 def _schemas(run: RunFolder) -> Iterator[Schema]:
     """Of the run's plans that can be read, the newest first."""
-    return (build_schema(plan.layouts) for plan in read_plans(run) if isinstance(plan, Plan))
+    return (build_schema(plan.layouts) for _, plan in read_plans(run) if isinstance(plan, Plan))
 
 
 def _check_shards(

@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
+from mtljobs.cluster.marker import Marker, new_submission
+from mtljobs.cluster.proposal import propose
+from mtljobs.cluster.submission import freeze
 from mtljobs.contracts import Record
+from mtljobs.errors import CorruptionError
 from mtljobs.ledger.paths import Workspace, result_folder
 from mtljobs.ledger.records import RECORD, write_record
 from mtljobs.plan.frozen import newest_plan, read_newest
+from mtljobs.store.damage import refuse_damage
 
 
 @pytest.fixture
@@ -23,7 +30,7 @@ def test_a_plan_that_is_cut_off_is_one_finding_of_verify(mtljobs, broken_plan, o
     assert answer.code == 1
     (finding,) = answer.json["findings"]
     assert (finding["kind"], finding["path"]) == ("wrong plan", str(broken_plan))
-    assert "Move it away and submit again" in finding["detail"]
+    assert "move it away, and submit its grid again before anything else" in finding["detail"]
     assert "Nothing else was checked" in finding["detail"]
     assert answer.json["moved"] == {}
 
@@ -42,6 +49,45 @@ def test_a_plan_that_is_moved_away_is_made_again_by_the_same_submission(
     broken_plan.rename(broken_plan.with_suffix(".broken"))
     assert newest_plan(submitted()) == broken_plan
     assert "wrong plan" not in mtljobs("verify study").out
+
+
+@pytest.mark.parametrize("options", ["", "--quick"])
+def test_a_plan_of_another_run_moves_nothing_away(
+    *, mtljobs, submitted, finish, workspace, grid_file, options
+):
+    run = submitted()
+    finish(run)
+    other = propose(str(grid_file(("seeds = [0]", "seeds = [1]"))), workspace=workspace,
+                    run_name="other")  # fmt: skip
+    freeze(other)
+    shutil.copy(newest_plan(other.run), run.plans / "0002.jsonl")
+    answer = mtljobs(f"verify study --requeue --json {options}")
+    assert (answer.code, answer.json["moved"]) == (1, {})
+    first = answer.json["findings"][0]
+    assert (first["kind"], first["path"]) == ("wrong plan", str(run.plans / "0002.jsonl"))
+    assert "expected all that 0001.jsonl has" in first["detail"]
+    with pytest.raises(CorruptionError, match=r"wrong plan.*move the file away that is another"):
+        refuse_damage(run)
+
+
+def test_results_of_a_plan_that_is_lost_are_not_moved_away(
+    mtljobs, submitted, finish, workspace, grid_file
+):
+    run = submitted()
+    finish(run)
+    grown = grid_file(("seeds = [0]", "seeds = [0, 1]"))
+    proposal = propose(str(grown), workspace=workspace, run_name="study")
+    lost = freeze(proposal)
+    finish(run)
+    Marker("explain", (), str(lost), memory_gb=1, round=0).write(new_submission(run))
+    lost.unlink()
+    answer = mtljobs("verify study --requeue --json")
+    assert (answer.code, answer.json["moved"]) == (1, {})
+    said = {finding["kind"]: finding["detail"] for finding in answer.json["findings"]}
+    assert "submit its grid again before anything else" in said["wrong plan"]
+    assert "where a plan was lost, submit its grid again" in said["unknown record"]
+    freeze(proposal)
+    assert mtljobs("verify study --requeue --json").json["findings"] == []
 
 
 def test_missing_items_without_requeue_are_refused(mtljobs, submitted):

@@ -98,6 +98,47 @@ def test_maps_are_counted_as_a_part_of_the_store(run: RunFolder) -> None:
     assert (measure(run, "maps").size, measure(run, "store").size) == (10, 20)
 
 
+@pytest.mark.parametrize("kind", ["logs", "events", "quarantine", "networks", "leftovers"])
+@pytest.mark.parametrize("leads_to", ["a folder", "nothing"])
+def test_a_link_is_removed_and_never_followed(
+    run: RunFolder, tmp_path: Path, kind: str, leads_to: str
+) -> None:
+    folders = {
+        "logs": run.logs,
+        "events": run.tensorboard,
+        "quarantine": run.quarantine,
+        "networks": Workspace(run.root.parent).networks,
+        "leftovers": run.staging,
+    }
+    link, elsewhere = create_folder(folders[kind]) / "explain-gone.1", tmp_path / "elsewhere"
+    if leads_to == "a folder":
+        put(elsewhere / "mine")
+    before = measure(run, kind)
+    link.symlink_to(elsewhere)
+    found = measure(run, kind)
+    added = found.files - before.files, found.size - before.size
+    assert added == (1, len(str(elsewhere)))
+    assert remove(run, kind) == found
+    assert not link.is_symlink()
+    assert (elsewhere / "mine").exists() == (leads_to == "a folder")
+
+
+def test_only_what_a_report_wrote_goes_with_it(run: RunFolder) -> None:
+    ours = [run.report / name for name in ("curves.svg", "groups-study-depth.png")]
+    mine = [run.report / name for name in ("notes.md", "groups-study-depth-for-talk.png")]
+    for path in (*ours, *mine, run.report / "slides" / "index.html"):
+        put(path)
+    assert remove(run, "report").size == 10 + 10 * len(ours)
+    assert files(run.report) == {"notes.md", "groups-study-depth-for-talk.png", "slides/index.html"}
+
+
+def test_a_report_that_is_a_link_elsewhere_stays(run: RunFolder, tmp_path: Path) -> None:
+    run.report.rename(tmp_path / "elsewhere")
+    run.report.symlink_to(tmp_path / "elsewhere")
+    assert (measure(run, "report").files, remove(run, "report").files) == (0, 0)
+    assert files(tmp_path / "elsewhere") == {"index.html"}
+
+
 def test_an_empty_run_has_nothing_to_remove(tmp_path: Path) -> None:
     young = RunFolder(tmp_path / "runs" / "young")
     assert all(measure(young, kind).files == 0 for kind in KINDS)

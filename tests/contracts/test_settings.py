@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import json
 import re
+from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
@@ -14,6 +15,7 @@ from mtljobs.settings import canonical, digest
 from mtljobs.settings.base import restore
 from mtljobs.settings.data import Rooms
 from mtljobs.settings.grid import Grid
+from mtljobs.settings.tasks import SCORES
 
 INFO = Rooms(name="rooms").info()
 GROUPS = (ChannelGroup("a", 30, ("conv.a",)), ChannelGroup("b", 10, ("conv.b",), ("gate.b",)))
@@ -122,6 +124,10 @@ def test_implementation_lies_in_the_room_of_its_page(choice):
 
 
 class TestTaskSettings:
+    def test_score_is_said_by_the_name_of_the_task(self, task_choice, smallest):
+        assert SCORES[smallest(task_choice).name] == task_choice.score
+        assert task_choice.score in (Path(__file__).parents[2] / "docs/format.md").read_text()
+
     def test_errors_are_among_the_metrics(self, task_choice):
         assert task_choice.metrics
         assert set(task_choice.lower_is_better) <= set(task_choice.metrics)

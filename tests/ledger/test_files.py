@@ -112,3 +112,11 @@ def test_removing_what_is_gone_is_no_error(tmp_path: Path) -> None:
     files.remove_tree(tmp_path / "a")
     files.remove_tree(tmp_path / "a")
     assert not (tmp_path / "a").exists()
+
+
+def test_a_link_goes_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine" / "b").mkdir(parents=True)
+    (tmp_path / "a").symlink_to(tmp_path / "mine")
+    files.remove_tree(tmp_path / "a")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+    assert (tmp_path / "mine" / "b").is_dir()

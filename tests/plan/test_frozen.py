@@ -53,6 +53,14 @@ def test_tenth_thousand_plan_is_newer_than_the_ones_of_four_digits(run, first):
     assert newest_plan(run).name == "10000.jsonl"
 
 
+@pytest.mark.parametrize("name", ["0001.orig.jsonl", "0002 copy.jsonl", "0003~.jsonl"])
+def test_what_has_more_in_its_name_than_a_number_is_no_plan(run, first, grown, name):
+    freeze_plan(run, first, previous=None)
+    (run.plans / name).write_text("mine")
+    assert read_newest(run) == first
+    assert freeze_plan(run, grown, previous=first).name == "0002.jsonl"
+
+
 def test_plan_that_says_nothing_new_makes_no_file(run, first):
     path = freeze_plan(run, first, previous=None)
     before = path.read_bytes(), path.stat().st_mtime_ns
@@ -108,7 +116,7 @@ def lines_of(run, plan):
 def test_plan_with_missing_lines_is_refused(run, first, tmp_path, kept):
     path = tmp_path / "cut.jsonl"
     path.write_text("".join(lines_of(run, first)[:kept]))
-    with pytest.raises(CorruptionError, match=r"cut\.jsonl is no whole plan.*submit again"):
+    with pytest.raises(CorruptionError, match=r"cut\.jsonl is no whole plan.*its grid again"):
         read_plan(path)
 
 

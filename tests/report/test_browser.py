@@ -21,9 +21,11 @@ import pytest
 from matplotlib.image import imread
 
 from mtljobs.ledger.attempts import begin
-from mtljobs.ledger.paths import RunFolder
+from mtljobs.ledger.paths import RunFolder, create_folder
 from mtljobs.report import write_report
-from mtljobs.results import aoc, open_run
+from mtljobs.report.figures import Drawing, Drawings
+from mtljobs.report.page import render_page
+from mtljobs.results import aoc, compute_tables, open_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -87,6 +89,43 @@ def page(browser: Chrome, address: str) -> Iterator[Chrome]:
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
+LONGEST = "an_experiment_whose_name_is_as_long_as_a_grid_allows_64_letters0"
+
+
+@pytest.fixture(scope="module")
+def strange_run(synthetic, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """Names that look like numbers, a very long one, other sparsities; figures are blank."""
+    layout = synthetic.make_layouts()["segnet-hrank"]
+    layout = dataclasses.replace(
+        layout,
+        images=("30", "4", *layout.images[2:]),
+        tasks={"depth": layout.tasks["depth"]},
+        settings={**layout.settings, "experiment": {**layout.settings["experiment"], "name": "10"}},
+    )
+    layouts = {
+        "10": layout,
+        "2": dataclasses.replace(layout, sparsities=(0.0, 0.3, 0.5)),
+        LONGEST: dataclasses.replace(layout, previews=0),
+    }
+    run = RunFolder(tmp_path_factory.mktemp("workspace") / "strange")
+    synthetic.write_run(run, layouts=layouts)
+    one = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
+    blank = Drawing("blank", one, b"", one, "svg+xml", alt="", caption="", width=1)
+    drawings = Drawings(blank, [blank] * len(layouts), blank, [], blank, [], [])
+    tables = compute_tables(run, allow_partial=False)
+    create_folder(run.report)
+    page = render_page(run, open_run(run.root), tables, drawings)
+    (run.report / "index.html").write_text(page, encoding="utf-8")
+    return run
+
+
+@pytest.fixture
+def strange_page(browser: Chrome, strange_run: RunFolder) -> Chrome:
+    browser.get((strange_run.report / "index.html").as_uri())
+    wait_for(browser, lambda: said(browser) != "")
+    return browser
+
+
 def wait_for(page: Chrome, holds: Callable[[], bool]) -> None:
     WebDriverWait(page, 20, poll_frequency=0.05).until(lambda _: holds())
 
@@ -106,6 +145,14 @@ def choose(page: Chrome, name: str, text: str) -> None:
     is_new = select.first_selected_option.text != text
     select.select_by_visible_text(text)
     wait_for(page, lambda: not is_new or shown(page) != before)
+
+
+def options_of(page: Chrome, name: str) -> list[str]:
+    return [option.text for option in Select(find(page, name)).options]
+
+
+def chosen(page: Chrome, name: str) -> str:
+    return Select(find(page, name)).first_selected_option.text
 
 
 def picture(page: Chrome) -> str:
@@ -143,13 +190,33 @@ def test_the_first_item_is_shown_as_the_page_opens(page: Chrome) -> None:
 
 def test_every_option_of_every_select_shows_something_else(page: Chrome) -> None:
     for name in SELECTS:
-        options = [option.text for option in Select(find(page, name)).options]
+        options = options_of(page, name)
         seen = set()
         for option in options:
             choose(page, name, option)
-            assert Select(find(page, name)).first_selected_option.text == option
+            assert chosen(page, name) == option
             seen.add(shown(page))
         assert len(seen) == len(options) > 1, name
+
+
+def test_what_is_chosen_stays_where_another_experiment_has_it(strange_page: Chrome) -> None:
+    kept = {"sparsity": "50 %", "seed": "1", "image": "4", "group": "0.40-0.60"}
+    for name, text in kept.items():
+        choose(strange_page, name, text)
+    choose(strange_page, "experiment", "2")
+    assert options_of(strange_page, "sparsity") == ["0 %", "30 %", "50 %"]
+    assert {name: chosen(strange_page, name) for name in kept} == kept
+    choose(strange_page, "sparsity", "30 %")
+    choose(strange_page, "experiment", "10")  # It has no 30 %.
+    assert {name: chosen(strange_page, name) for name in kept} == {**kept, "sparsity": "0 %"}
+
+
+def test_names_that_look_like_numbers_keep_the_order_of_the_store(
+    strange_page: Chrome, strange_run: RunFolder
+) -> None:
+    stored = open_run(strange_run.root)
+    assert options_of(strange_page, "experiment") == list(stored.children) == ["10", "2", LONGEST]
+    assert options_of(strange_page, "image") == ["30", "4"]
 
 
 def test_the_slider_moves_the_dot_and_takes_superpixels_away(page: Chrome) -> None:
@@ -197,7 +264,7 @@ def test_an_item_without_a_curve_says_why(page: Chrome) -> None:
     assert buttons[2].text == "90 %: map all zero"
     buttons[0].click()
     wait_for(page, lambda: said(page).startswith("Score after step"))
-    assert Select(find(page, "sparsity")).first_selected_option.text == "0 %"
+    assert chosen(page, "sparsity") == "0 %"
 
 
 def test_the_keyboard_reaches_everything(page: Chrome) -> None:
@@ -228,6 +295,24 @@ def test_no_window_scrolls_sideways(page: Chrome, width: int) -> None:
     resize(page, width)
     assert page.execute_script("return innerWidth") == width
     assert not scrolls_sideways(page)
+
+
+@pytest.mark.parametrize("width", [320, 360])
+def test_a_very_long_name_fits_a_narrow_window(strange_page: Chrome, width: int) -> None:
+    choose(strange_page, "experiment", LONGEST)
+    resize(strange_page, width)
+    assert not scrolls_sideways(strange_page)
+
+
+def test_print_shows_what_opens_on_a_click(page: Chrome) -> None:
+    script = """return [...document.querySelectorAll("details")].map((one) => [
+      one.open, one.querySelector("img").checkVisibility({contentVisibilityAuto: true})])"""
+    assert page.execute_script(script) == [[False, False]] * 6
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    try:
+        wait_for(page, lambda: page.execute_script(script) == [[False, True]] * 6)
+    finally:
+        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
 def test_no_choice_is_cut_off(page: Chrome) -> None:
@@ -289,7 +374,7 @@ def test_names_of_users_stay_text(browser: Chrome, synthetic, tmp_path: Path) ->
     begin(run.attempts, "train-aaaaaaaaaaaa", device=evil).end("done", "")
     browser.get(write_report(run).as_uri())
     wait_for(browser, lambda: said(browser) != "")
-    assert Select(find(browser, "group")).first_selected_option.text == evil
+    assert chosen(browser, "group") == evil
     assert browser.title == "run - mtljobs report"
     assert find(browser, "unseen").is_displayed()
 

@@ -23,7 +23,15 @@ def run(synthetic, tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(scope="module")
 def packed(run) -> dict:
-    return json.loads(pack_run(run, limit=ROOM).data)
+    return experiments_of(pack_run(run, limit=ROOM).data)
+
+
+def experiments_of(data: str) -> dict:
+    """What was packed, by experiment, its items by seed and image."""
+    experiments = dict(json.loads(data)["experiments"])
+    for experiment in experiments.values():
+        experiment["seeds"] = {seed: dict(images) for seed, images in experiment["seeds"]}
+    return experiments
 
 
 def decode(text: str, kind: str) -> np.ndarray:
@@ -31,7 +39,7 @@ def decode(text: str, kind: str) -> np.ndarray:
 
 
 def item_of(packed: dict, task: str, image: str = "test-00001") -> dict:
-    return packed["experiments"]["segnet-netslim"]["seeds"]["1"][image][task]
+    return packed["segnet-netslim"]["seeds"]["1"][image][task]
 
 
 def test_curves_come_back_to_one_part_in_65534_of_their_range(run, packed) -> None:
@@ -43,19 +51,19 @@ def test_curves_come_back_to_one_part_in_65534_of_their_range(run, packed) -> No
     assert np.abs(curves - stored).max() <= 0.51 * (item["high"] - item["low"]) / 65534
 
 
-def test_an_item_without_a_curve_keeps_its_status_and_has_no_numbers(packed) -> None:
-    seeds = packed["experiments"]["segnet-netslim"]["seeds"]
+def test_an_item_without_a_curve_keeps_its_status_and_has_no_numbers(run, packed) -> None:
+    assert json.loads(pack_run(run, limit=0).data)["statuses"]["3"] == "map all zero"
+    seeds = packed["segnet-netslim"]["seeds"]
     item = seeds["0"]["test-00000"]["depth"]  # its map is all zero at 90 %
     assert [row[1] for row in item["status"]] == [1, 1, 3]
     assert [row[1] is None for row in item["aoc"]] == [False, False, True]
     steps = decode(item["curves"], "<u2").reshape(15, -1)
     assert np.flatnonzero((steps == NO_NUMBER).all(axis=1)).tolist() == [11]
     assert np.flatnonzero((steps == NO_NUMBER).any(axis=1)).tolist() == [11]
-    assert packed["statuses"]["3"] == "map all zero"
 
 
 def test_superpixels_come_back_from_their_runs(run, packed) -> None:
-    picture = packed["experiments"]["segnet-hrank"]["pictures"]["test-00001"]
+    picture = packed["segnet-hrank"]["pictures"]["test-00001"]
     labels, lengths = decode(picture["runs"], "<u2").reshape(-1, 2).T
     segments = np.repeat(labels, lengths).reshape(picture["rows"], picture["columns"])
     np.testing.assert_array_equal(segments, run["segnet-hrank/inputs/segments"].values[1])
@@ -76,10 +84,10 @@ def test_what_does_not_fit_is_left_out_and_said(run) -> None:
     half = pack_run(run, limit=len(whole.data) // 2)
     assert len(half.data) <= len(whole.data) // 2
     assert half.held["segnet-netslim"].endswith("0 of 6 images with seed 1")
-    experiments = json.loads(half.data)["experiments"]
+    experiments = experiments_of(half.data)
     counts = {name: len(values["seeds"]["0"]) for name, values in experiments.items()}
     assert max(counts.values()) - min(counts.values()) <= 1  # one of each at a time
-    assert json.loads(pack_run(run, limit=0).data)["experiments"] == {}
+    assert experiments_of(pack_run(run, limit=0).data) == {}
 
 
 def change(synthetic, tmp_path: Path, *, faithfulness: dict | None = None, **changes):
@@ -92,7 +100,7 @@ def change(synthetic, tmp_path: Path, *, faithfulness: dict | None = None, **cha
         }  # fmt: skip
     layout = dataclasses.replace(layout, tasks={"depth": layout.tasks["depth"]}, **changes)
     folder = synthetic.write_run(RunFolder(tmp_path / "run"), layouts={"changed": layout})
-    return json.loads(pack_run(open_run(folder.root), limit=ROOM).data)["experiments"]["changed"]
+    return experiments_of(pack_run(open_run(folder.root), limit=ROOM).data)["changed"]
 
 
 def test_without_pictures_the_first_images_are_packed_all_the_same(synthetic, tmp_path) -> None:
@@ -125,7 +133,7 @@ def test_a_run_without_any_curve_has_nothing_to_explore(synthetic, tmp_path) -> 
     arrays["young/depth"]["status"][:] = 0
     folder = synthetic.write_run(RunFolder(tmp_path / "run"), layouts=layouts, arrays=arrays)
     packed = pack_run(open_run(folder.root), limit=ROOM)
-    assert json.loads(packed.data)["experiments"] == {}
+    assert experiments_of(packed.data) == {}
     assert packed.held == {"young": "0 of 6 images with seed 0, 0 of 6 images with seed 1"}
 
 
@@ -136,7 +144,7 @@ def test_the_data_cannot_end_its_script(synthetic, tmp_path) -> None:
     folder = synthetic.write_run(RunFolder(tmp_path / "run"), layouts=layouts)
     data = pack_run(open_run(folder.root), limit=ROOM).data
     assert "<" not in data
-    assert images[0] in json.loads(data)["experiments"]["segnet-hrank"]["pictures"]
+    assert images[0] in experiments_of(data)["segnet-hrank"]["pictures"]
 
 
 def test_large_images_and_maps_are_shown_smaller(synthetic, tmp_path, monkeypatch) -> None:

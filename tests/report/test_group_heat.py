@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mtljobs.report.drawing import png
-from mtljobs.report.group_heat import group_heat
+from mtljobs.report.group_heat import FEWEST, group_heat
 from mtljobs.results import Average, Tables
 
 
@@ -16,7 +16,7 @@ def rows(found: Tables) -> list[Average]:
     return [row for row in found.groups if (row.experiment, row.task) == place]
 
 
-def test_cells_hold_the_averages_by_group_and_sparsity(rows: list[Average]) -> None:
+def test_cells_hold_averages_and_items_by_group_and_sparsity(rows: list[Average]) -> None:
     axes = group_heat(rows, title="segnet-netslim: segmentation").axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["bed", "floor", "wall"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0 %", "50 %", "90 %"]
@@ -26,7 +26,7 @@ def test_cells_hold_the_averages_by_group_and_sparsity(rows: list[Average]) -> N
     for row in rows:
         place = sparsities.index(row.sparsity), groups.index(row.group)
         assert shown[place[1], place[0]] == row.mean
-        assert printed[place] == f"{row.mean:.3f}"
+        assert printed[place] == f"{row.mean:.3f} ({row.items})"
 
 
 def test_a_cell_without_items_is_hatched_and_has_no_number(rows: list[Average]) -> None:
@@ -38,6 +38,16 @@ def test_a_cell_without_items_is_hatched_and_has_no_number(rows: list[Average]) 
     assert len(axes.texts) == 8
 
 
+def test_the_mean_of_few_items_is_white_and_does_not_stretch_the_scale(rows) -> None:
+    few = dataclasses.replace(rows[1], items=FEWEST - 1, mean=-7.0)
+    axes = group_heat([rows[0], few, *rows[2:]], title="").axes[0]
+    (image,) = axes.get_images()
+    others = [row.mean for row in rows if row is not rows[1]]
+    assert image.get_clim() == (min(others), max(others))
+    assert image.get_array().mask.nonzero() == (1, 0)
+    assert (axes.texts[1].get_text(), axes.texts[1].get_color()) == ("-7.000 (2)", "black")
+
+
 def test_without_any_item_all_is_hatched_and_there_is_no_scale(rows: list[Average]) -> None:
     figure = group_heat([dataclasses.replace(row, items=0) for row in rows], title="")
     (axes,) = figure.axes
@@ -45,9 +55,17 @@ def test_without_any_item_all_is_hatched_and_there_is_no_scale(rows: list[Averag
     assert png(figure).startswith(b"\x89PNG")
 
 
+def test_where_all_have_few_items_there_are_numbers_and_no_scale(rows: list[Average]) -> None:
+    figure = group_heat([dataclasses.replace(row, items=1) for row in rows], title="")
+    (axes,) = figure.axes
+    assert len(axes.texts) == 9
+    assert png(figure).startswith(b"\x89PNG")
+
+
 def test_one_cell_is_a_figure(rows: list[Average]) -> None:
     figure = group_heat(rows[:1], title="")
-    assert [text.get_text() for text in figure.axes[0].texts] == [f"{rows[0].mean:.3f}"]
+    (text,) = figure.axes[0].texts
+    assert text.get_text() == f"{rows[0].mean:.3f} ({rows[0].items})"
     assert png(figure).startswith(b"\x89PNG")
 
 

@@ -4,11 +4,13 @@ import base64
 import dataclasses
 import hashlib
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from mtljobs.cluster.cleaning import remove
 from mtljobs.errors import UserError
 from mtljobs.ledger.attempts import begin
 from mtljobs.ledger.paths import RunFolder
@@ -182,6 +184,12 @@ def test_figures_lie_beside_the_page_as_vectors_and_pixels(reported_run: RunFold
     assert (reported_run.report / "index.html").stat().st_size < 4_000_000
 
 
+def test_cleaning_knows_every_file_of_a_report(reported_run: RunFolder, tmp_path: Path) -> None:
+    run = RunFolder(shutil.copytree(reported_run.root, tmp_path / "copy"))
+    remove(run, "report")
+    assert list(run.report.iterdir()) == []
+
+
 def one_task(synthetic, **changes):
     """The layout of an experiment of one task, which is soon drawn."""
     layout = synthetic.make_layouts()["segnet-hrank"]
@@ -195,8 +203,22 @@ def test_an_incomplete_run_says_so_at_the_head_of_its_page(synthetic, tmp_path: 
     run = synthetic.write_run(RunFolder(tmp_path / "half"), layouts=layouts, arrays=arrays)
     page = Page(write_report(run).read_text())
     shown = "".join(page.texts)
-    assert "This run is not complete. 30 planned items are missing" in shown
-    assert "segnet-hrank at sparsity 0.5, seed 0 (30)" in shown
+    assert "This run is not complete. Everything below is without 30 items of 1 cell" in shown
+    assert "segnet-hrank at sparsity 0.5, seed 0" in shown
+    assert "The score of depth: 1 less the mean relative change" in shown
+    for name in ("faithfulness", "performance", "curves", "groups-segnet-hrank-depth"):
+        drawing = (run.report / f"{name}.svg").read_text()
+        assert "<!-- partial, without 30 items of 1 cell -->" in drawing  # beside its outlines
+
+
+def test_without_a_dense_network_the_page_says_that_nothing_is_compared(
+    synthetic, tmp_path: Path
+) -> None:
+    layouts = {"segnet-hrank": one_task(synthetic, previews=0, sparsities=(0.5, 0.9))}
+    run = synthetic.write_run(RunFolder(tmp_path / "sparse"), layouts=layouts)
+    shown = "".join(Page(write_report(run).read_text()).texts)
+    assert "Nothing to compare with: it has no network of sparsity 0." in shown
+    assert "correlation with AOC" in shown
 
 
 def test_names_of_users_cannot_become_markup(synthetic, tmp_path: Path) -> None:

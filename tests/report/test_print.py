@@ -49,7 +49,9 @@ def crowded(stored_run, found: Tables) -> Crowded:
         tables=Tables(
             averages=tuple(renamed(found.averages, names)),
             groups=tuple(
-                dataclasses.replace(group, group=name, sparsity=sparsity, mean=index / 40 - 1)
+                dataclasses.replace(
+                    group, group=name, sparsity=sparsity, mean=index / 40 - 1, items=1962
+                )
                 for index, name in enumerate(CLASSES)
                 for sparsity in SPARSITIES
             ),
@@ -58,6 +60,7 @@ def crowded(stored_run, found: Tables) -> Crowded:
             declines=(),
             correlations=(),
             missing={},
+            unevaluated=(),
         ),
         task=many.assign_coords(group=CLASSES, sparsity=SPARSITIES),
         inputs=node["inputs"].to_dataset(),

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import math
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -206,6 +207,37 @@ def test_a_folder_is_no_file_to_export_to(small_run: RunFolder, target: Path) ->
     with pytest.raises(UserError, match=r"out is a folder: expected the name of a file, such as"):
         export(small_run.root, target.parent, form="csv")
     assert not list(target.parent.iterdir())
+
+
+@pytest.mark.parametrize("place", ["plans/0001.jsonl", "store.zarr/x.nc", "new/x.nc", "x.nc"])
+@pytest.mark.parametrize("given", ["the folder", "a link to it"])
+def test_nothing_is_exported_into_the_runs_own_folder(
+    copied: RunFolder, target: Path, place: str, given: str
+) -> None:
+    target.symlink_to(copied.root)
+    before = sorted(copied.root.rglob("*")), (copied.plans / "0001.jsonl").read_bytes()
+    with pytest.raises(UserError, match=r"lies in what is exported.*outside of it by --output"):
+        export(copied.root, (copied.root if given == "the folder" else target) / place, form="csv")
+    assert before == (sorted(copied.root.rglob("*")), (copied.plans / "0001.jsonl").read_bytes())
+
+
+def test_a_store_that_was_copied_is_exported_beside_itself_and_not_over_itself(
+    small_run: RunFolder, target: Path
+) -> None:
+    store = export(small_run.root, target.with_name("a.nc"), form="netcdf")
+    before = store.read_bytes()
+    with pytest.raises(UserError, match="lies in what is exported"):
+        export(store, store, form="csv")
+    assert store.read_bytes() == before
+    assert export(store, target.with_name("a.csv"), form="csv").is_file()
+
+
+def test_what_is_no_regular_file_is_not_replaced(small_run: RunFolder, target: Path) -> None:
+    os.mkfifo(target)
+    with pytest.raises(UserError, match="x is no regular file"):
+        export(small_run.root, target, form="csv")
+    assert target.is_fifo()
+    assert [file.name for file in target.parent.iterdir()] == ["x"]
 
 
 @pytest.mark.parametrize("place", ["/proc/nowhere/x.csv", "taken/x.csv", "x" * 250])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import zipfile
@@ -12,8 +13,21 @@ import pytest
 import xarray as xr
 
 from mtljobs.errors import CorruptionError, UserError
-from mtljobs.ledger.paths import RunFolder
-from mtljobs.results import aoc, compare, open_run, quantus, tables
+from mtljobs.ledger.paths import RunFolder, create_folder
+from mtljobs.plan.frozen import freeze_plan
+from mtljobs.results import (
+    aoc,
+    compare,
+    correlate,
+    curves,
+    mean_curve,
+    open_run,
+    quantus,
+    saliency,
+    tables,
+)
+from mtljobs.results.run import find_store
+from mtljobs.store.backend import load_backend
 
 
 def test_sparsities_and_seeds_come_sorted_with_their_own_values(stored_run, synthetic) -> None:
@@ -70,6 +84,41 @@ def test_a_run_opens_by_its_folder_and_by_its_store(stored_run: RunFolder, place
 def test_a_store_opens_wherever_it_was_copied_to(stored_run: RunFolder, tmp_path: Path) -> None:
     (tmp_path / "from-cluster.zarr").symlink_to(stored_run.store)
     assert "segnet-netslim" in open_run(tmp_path / "from-cluster.zarr").children
+
+
+@pytest.fixture
+def two_stores(tmp_path: Path) -> RunFolder:
+    """A folder with what looks like a store of each backend."""
+    run = RunFolder(tmp_path / "both")
+    create_folder(run.store)
+    (run.store / "zarr.json").write_text("{}")
+    run.store_file.write_bytes(b"")
+    return run
+
+
+@pytest.mark.parametrize(("backend", "name"), [("zarr", "store.zarr"), ("hdf5", "store.h5")])
+def test_a_runs_store_is_that_of_its_plan_whatever_lies_beside_it(
+    two_stores: RunFolder, synthetic, backend: str, name: str
+) -> None:
+    plan = dataclasses.replace(synthetic.make_plan(synthetic.make_layouts()), backend=backend)
+    freeze_plan(two_stores, plan, previous=None)
+    assert find_store(two_stores.root).name == name
+    load_backend(backend).path(two_stores).rename(two_stores.root / "away")
+    with pytest.raises(UserError, match="has no store yet"):
+        find_store(two_stores.root)
+
+
+@pytest.mark.parametrize("plan", ["none", "one that cannot be read"])
+def test_of_two_stores_without_a_plan_one_is_to_be_named(two_stores: RunFolder, plan: str) -> None:
+    if plan != "none":
+        create_folder(two_stores.plans)
+        (two_stores.plans / "0001.jsonl").write_text("{}")
+    with pytest.raises(UserError, match=r"store\.zarr and store\.h5.*ask for one by its path"):
+        find_store(two_stores.root)
+    for store in (two_stores.store, two_stores.store_file):
+        assert find_store(store) == store
+    two_stores.store_file.unlink()
+    assert find_store(two_stores.root) == two_stores.store
 
 
 def test_a_run_opens_by_name_in_the_workspace(
@@ -172,3 +221,26 @@ def test_plain_xarray_opens_the_same_store(stored_run: RunFolder) -> None:
     xr.testing.assert_equal(
         plain[path].sortby(["sparsity", "seed"]), ours[path].drop_vars("n_segments")
     )
+
+
+@pytest.mark.parametrize("ask", [compare, correlate, tables])
+@pytest.mark.parametrize("path", ["segnet-netslim", "segnet-netslim/depth"])
+def test_what_asks_for_a_run_refuses_a_node_of_one(stored_run: RunFolder, ask, path: str) -> None:
+    with pytest.raises(UserError, match="expected a run's tree"):
+        ask(open_run(stored_run.root)[path])
+
+
+@pytest.mark.parametrize("ask", [compare, correlate, tables])
+def test_a_selection_that_lost_an_axis_is_refused_and_says_how_to_keep_it(
+    stored_run: RunFolder, ask
+) -> None:
+    run = open_run(stored_run.root)
+    with pytest.raises(UserError, match=r"without seed: .* run\.sel\(seed=\[\.\.\.\]\)"):
+        ask(run.sel(seed=0))
+    assert ask(run.sel(seed=[0]))
+
+
+@pytest.mark.parametrize("ask", [curves, mean_curve, saliency])
+def test_what_asks_for_a_task_refuses_a_run(stored_run: RunFolder, ask) -> None:
+    with pytest.raises(UserError, match=r"expected the node of a task, .* found segnet-hrank"):
+        ask(open_run(stored_run.root))

@@ -9,12 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtljobs.contracts import Shard
 from mtljobs.errors import CorruptionError, UserError
 from mtljobs.ledger.paths import RunFolder
-from mtljobs.plan.frozen import Plan, freeze_plan, read_newest
 from mtljobs.results import (
-    PartialRunError,
     aoc,
     compare,
     compute_tables,
@@ -22,12 +19,12 @@ from mtljobs.results import (
     declines,
     markdown,
     open_run,
-    tables,
-    to_markdown,
     write_tables,
 )
+from mtljobs.results import sheets as sheet_room
+from mtljobs.results.comparison import Decline
 from mtljobs.results.latex import escape
-from mtljobs.results.sheets import experiment_sheets
+from mtljobs.results.sheets import Sheet, decline_sheet, experiment_sheets
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +36,6 @@ def tabulated_run(stored_run: RunFolder) -> RunFolder:
 def read_rows(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
-
-
-def write_partial(synthetic, root: Path, status: dict[tuple[int, ...], int]) -> RunFolder:
-    """A run some of whose items of `segnet-netslim/depth` have another status."""
-    arrays = synthetic.make_arrays(synthetic.make_layouts())
-    for place, code in status.items():
-        arrays["segnet-netslim/depth"]["status"][place] = code
-    return synthetic.write_run(RunFolder(root), arrays=arrays)
 
 
 def test_tables_have_the_means_of_the_store(tabulated_run: RunFolder) -> None:
@@ -188,57 +177,21 @@ def test_what_is_gone_of_shared_and_branch_weights_is_told_apart(tabulated_run: 
     assert found == pytest.approx([0.485, 0.475, 0.495])
 
 
-def test_a_partial_run_is_refused_and_says_what_is_missing(synthetic, tmp_path: Path) -> None:
-    run = write_partial(synthetic, tmp_path / "partial", {(2, 0, 0): 0, (1, 1, 3, 2): 8})
-    with pytest.raises(PartialRunError) as caught:
-        write_tables(run, allow_partial=False)
-    message = str(caught.value)
-    assert "6 of 864 items are missing (5 not run, 1 input unreadable)" in message
-    assert "segnet-netslim at sparsity 0.5, seed 1 (5)" in message
-    assert "segnet-netslim at sparsity 0.9, seed 0 (1)" in message
-    assert not run.tables.exists()
+def test_the_spread_over_seeds_stands_beside_the_mean(tabulated_run: RunFolder) -> None:
+    found = compute_tables(tabulated_run, allow_partial=False)
+    row = found.averages[1]
+    cell = experiment_sheets(found, row.experiment)["aoc"].body[0][2]
+    assert cell.endswith(f"n={row.items} ± {row.seed_std:.3f}")
 
 
-def test_a_partial_run_that_is_allowed_counts_what_is_missing(synthetic, tmp_path: Path) -> None:
-    run = write_partial(synthetic, tmp_path / "partial", {(2, 0, 0): 0})
-    found = compute_tables(run, allow_partial=True)
-    assert found.missing == {("segnet-netslim", 0.5, 1): 5}
-    row = next(
-        row
-        for row in found.averages
-        if (row.experiment, row.task, row.sparsity) == ("segnet-netslim", "depth", 0.5)
-    )
-    assert (row.counts[0], row.items) == (5, 51)
-    assert "**Partial, without 5 items of 1 cell.**" in to_markdown(found, title="partial")
+def test_rules_of_narrow_columns_are_rules_for_every_reader() -> None:
+    sheet = Sheet(["x", "p"], [["a", "-"]])
+    assert sheet_room._to_markdown(sheet).split("\n")[1] == "| --- | --: |"
 
 
-def test_cells_that_nobody_planned_are_not_missing(synthetic, tmp_path: Path) -> None:
-    run = write_partial(synthetic, tmp_path / "grown", {(2, 1): 0})
-    tree = open_run(run.root)
-    asked = {
-        (experiment, float(sparsity), int(seed))
-        for experiment, node in tree.children.items()
-        for sparsity in node["sparsity"].values
-        for seed in node["seed"].values
-    } - {("segnet-netslim", 0.5, 0)}
-    found = tables(tree, allow_partial=False, planned=asked)
-    assert not found.missing
-    assert not [r for r in found.performance if (r.experiment, r.sparsity, r.seed) not in asked]
-    row = next(r for r in found.averages if (r.task, r.sparsity) == ("depth", 0.5) and r.seeds == 1)
-    assert sum(row.counts.values()) == 30
-
-
-def test_a_network_that_is_not_evaluated_is_missing_too(synthetic, tmp_path: Path) -> None:
-    run = synthetic.write_run(RunFolder(tmp_path / "unevaluated"))
-    plan: Plan = synthetic.make_plan(synthetic.make_layouts())
-    evaluate = Shard(
-        name="evaluate-segnet-hrank-0-0-cccccccccccc", stage="evaluate", identity="0" * 64,
-        shared=False, parents=(), inputs={}, spec={}, place={},
-    )  # fmt: skip
-    freeze_plan(run, Plan(**{**vars(plan), "shards": (evaluate,)}), previous=read_newest(run))
-    with pytest.raises(PartialRunError, match="evaluate-segnet-hrank-0-0-cccccccccccc"):
-        compute_tables(run, allow_partial=False)
-    assert compute_tables(run, allow_partial=True).averages
+def test_a_decline_that_nothing_could_show_is_no_answer() -> None:
+    rows = [Decline("net", "depth", None, None, compared) for compared in ((), (0.5,))]
+    assert decline_sheet(rows).body == [["depth", "-", "-"], ["depth", "none", "50 %"]]
 
 
 def test_an_ok_item_without_a_curve_is_corruption_not_a_gap(synthetic, tmp_path: Path) -> None:

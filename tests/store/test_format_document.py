@@ -77,6 +77,20 @@ def test_dimensions_are_those_of_the_schema(layout: ExperimentLayout) -> None:
                                       and not array.name.endswith("_id")}  # fmt: skip
 
 
+def test_nodes_have_the_coordinates_of_their_arrays_and_an_experiment_that_of_its_images(
+    layout: ExperimentLayout,
+) -> None:
+    besides = re.search(
+        r"and `/<experiment>` that of\s`(\w+)` besides", DOCUMENT.read_text("utf-8")
+    )
+    for path, node in build_schema({"study": layout}).items():
+        results = [array for array in node.arrays.values() if array.labels is None]
+        labels = {name for name, array in node.arrays.items() if array.labels is not None}
+        axes = {axis for array in results for axis in array.axes if axis in labels}
+        more = {besides[1]} if path == "study" else set()
+        assert {name.removesuffix("_id") for name in labels} == axes | more
+
+
 def test_status_codes_are_those_of_the_contract() -> None:
     rows = {int(code): meaning for code, meaning, _ in tables("What is missing")}
     assert rows == STATUS

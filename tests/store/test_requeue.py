@@ -11,9 +11,10 @@ import pytest
 from mtljobs.contracts import ExperimentLayout
 from mtljobs.errors import InputMissing
 from mtljobs.ledger import claims
-from mtljobs.ledger.paths import RunFolder, Workspace
+from mtljobs.ledger.paths import RunFolder, Workspace, create_folder
 from mtljobs.ledger.records import find_done
 from mtljobs.plan.frozen import Plan
+from mtljobs.store.backend import Backend
 from mtljobs.store.findings import Finding
 from mtljobs.store.merge import MergeReport
 from mtljobs.store.requeue import requeue
@@ -77,6 +78,26 @@ def test_a_foreign_file_and_a_broken_record_with_its_chunks_are_moved_away(
     assert moved[str(whole.store / "note.txt")].read_text() == "mine"
     assert remake().merged == (plan.shards[2].name,)
     assert tree(whole.store) | tree(whole.ledger) == before
+
+
+@pytest.mark.parametrize("backend_name", ["zarr", "hdf5"], indirect=True)
+def test_a_store_of_the_other_backend_is_one_unknown_file_and_moved_away_whole(
+    whole: RunFolder, backend: Backend, verify: Verify, make_room: Mend, tree: Tree
+) -> None:
+    ours = backend.path(whole)
+    other = whole.store_file if ours == whole.store else whole.store
+    if other == whole.store:
+        create_folder(other)
+        (other / "zarr.json").write_text("{}")
+        (other / "notes").write_text("mine")
+    else:
+        other.write_bytes(b"mine")
+    before, strange = tree(ours), tree(other)
+    (found,) = verify(whole, level="quick")
+    assert (found.kind, found.path, found.shard) == ("unknown file", other, None)
+    ((path, place),) = make_room().items()
+    assert (path, tree(place), tree(ours)) == (str(other), strange, before)
+    assert verify(whole) == []
 
 
 def test_a_damaged_network_is_due_again_alone(

@@ -5,35 +5,26 @@ let latest = 0;
 let shown = null;
 let isMoving = false;
 
-function offer(name, options) {
-  const select = element(name);
+// Offers pairs of a name and what it stands for, and returns what the chosen name stands for.
+// A name stays chosen where it is offered again, whatever its place; else the first one is.
+function offer(id, pairs) {
+  const select = element(id);
   const before = select.value;
-  select.replaceChildren(...options.map(([value, label]) => new Option(label, value)));
-  if (options.some(([value]) => value === before)) select.value = before;
-  return select.value;
+  select.replaceChildren(...pairs.map(([name]) => new Option(name, name)));
+  if (pairs.some(([name]) => name === before)) select.value = before;
+  return pairs[select.selectedIndex]?.[1];
 }
 
-const named = (names) => names.map((name) => [name, name]);
-const numbered = (names) => names.map((name, index) => [String(index), name]);
-
-// Each choice offers what the ones before it leave; what was chosen stays where it can.
+// Each choice offers what the ones before it leave.
 function choose() {
-  const name = offer("experiment", named(Object.keys(data.experiments)));
-  const experiment = data.experiments[name];
-  const sparsity = Number(offer("sparsity", numbered(experiment.sparsities)));
-  const seed = offer("seed", named(Object.keys(experiment.seeds)));
-  const images = experiment.seeds[seed];
-  const task = offer("task", named(Object.keys(experiment.groups)));
-  const image = offer("image", named(Object.keys(images).filter((id) => task in images[id])));
-  const items = image ? images[image][task] : null;
+  const experiment = offer("experiment", data.experiments);
+  const sparsity = offer("sparsity", experiment.sparsities.map((name, index) => [name, index]));
+  const images = offer("seed", experiment.seeds);
+  const task = offer("task", Object.keys(experiment.groups).map((name) => [name, name]));
+  const items = offer("image", images.filter(([, tasks]) => task in tasks))?.[task];
   const labels = experiment.groups[task];
-  const groups = items ? items.groups.map((index, at) => [String(at), labels[index]]) : [];
-  // A group has another place in every image: it is kept by its name.
-  const before = element("group").selectedOptions[0]?.text;
-  offer("group", groups);
-  const same = groups.find(([, label]) => label === before);
-  if (same) element("group").value = same[0];
-  return { experiment, task, sparsity, image, items, group: Number(element("group").value) };
+  const group = offer("group", items ? items.groups.map((index, at) => [labels[index], at]) : []);
+  return { experiment, task, sparsity, image: element("image").value, items, group };
 }
 
 // Everything about one item that the slider does not change.
@@ -82,7 +73,7 @@ function offerSparsities() {
     label.append(swatch, `${choice.experiment.sparsities[sparsity]}: ${describe(item)}`);
     button.append(document.createElement("canvas"), label);
     button.addEventListener("click", () => {
-      element("sparsity").value = String(sparsity);
+      element("sparsity").selectedIndex = sparsity;
       refresh().then(() => element("strip").children[sparsity].focus());
     });
     return button;
@@ -129,7 +120,7 @@ function say(text) {
 }
 
 function start() {
-  if (!Object.keys(data.experiments).length) {
+  if (!data.experiments.length) {
     element("without-script").textContent = "There is nothing to explore: no image has a curve yet.";
     return;
   }
