@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -15,7 +16,7 @@ import pytest
 
 from mtljobs.ledger.attempts import begin
 from mtljobs.ledger.paths import RunFolder, Workspace, create_folder
-from mtljobs.plan.frozen import Plan
+from mtljobs.plan.frozen import Plan, freeze_plan, read_plan
 from mtljobs.results.table_check import find_changed_tables
 from mtljobs.store.findings import Finding
 from mtljobs.store.merge import MergeReport
@@ -214,6 +215,20 @@ def test_tables_that_went_all_at_once_are_missed_where_a_reduction_wrote_them(
     assert (finding.kind, finding.path) == ("missing file", whole.tables / "records.json")
     whole.tables.mkdir()
     assert len(list(find_changed_tables(whole))) == 1
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_plan_that_is_no_file_is_one_finding(
+    whole: RunFolder, verify: Verify, plan: Plan, odd: str
+) -> None:
+    grown = dataclasses.replace(plan, grid="again")
+    freeze_plan(whole, grown, previous=plan)
+    path = whole.plans / "0001.jsonl"
+    path.unlink()
+    ODD[odd](path)
+    read_plan.cache_clear()
+    (finding,) = verify(whole, plan=grown)
+    assert (finding.kind, finding.path) == ("wrong plan", path)
 
 
 def test_an_attempt_that_is_a_fifo_is_waited_for_by_nobody(
