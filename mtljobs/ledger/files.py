@@ -8,6 +8,8 @@ import json
 import os
 import secrets
 import shutil
+import stat
+from io import BufferedReader, UnsupportedOperation
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,43 @@ def _create_without_links(path: Path, content: bytes) -> bool:
     return True
 
 
+def open_file(path: Path | str) -> BufferedReader:
+    """A regular file, open to be read; nothing else that has its name is waited for.
+
+    A FIFO in its place would be, for ever, by whoever opens it in the usual way.
+
+    Raises:
+        UnsupportedOperation: It is something else, and so both an OSError and a ValueError, as
+            other content that makes no sense.
+        OSError: It is not there, or cannot be read.
+    """
+    return open(path, "rb", opener=_open_regular)
+
+
+def _open_regular(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):  # which `open` refuses itself
+        return descriptor
+    os.close(descriptor)
+    raise UnsupportedOperation(errno.EINVAL, "No regular file", path)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path leads to a folder, as far as one may look: `Path.is_dir` raises beyond."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def read_file(path: Path | str) -> bytes:
+    """What a regular file holds.
+
+    Raises:
+        OSError: As `open_file`.
+    """
+    with open_file(path) as file:
+        return file.read()
+
+
 def to_json(value: Any) -> bytes:
     """A value as JSON text, the same bytes for the same value."""
     return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode()
@@ -89,10 +128,10 @@ def read_json(path: Path) -> Any:
 
     Raises:
         CorruptionError: It is not JSON.
-        FileNotFoundError: There is no such file.
+        OSError: As `open_file`.
     """
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_file(path))
     except ValueError as error:
         raise CorruptionError(
             f"{path} is not the JSON that was written there ({error}). Move the file away; what it "
@@ -138,5 +177,5 @@ def remove_tree(folder: Path) -> None:
 
 def hash_file(path: Path | str) -> str:
     """SHA-256 of a file's bytes, 64 hex digits."""
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (paths are slow to make)
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

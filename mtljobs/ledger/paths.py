@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mtljobs.contracts import Shard
 from mtljobs.errors import UserError
+from mtljobs.ledger.files import is_folder
 
 SHARED = "shared"
 WORKSPACE_VARIABLE = "MTLJOBS_WORKSPACE"
@@ -201,7 +202,7 @@ class Workspace:
 
     def run_names(self) -> list[str]:
         """Names of the runs that have a plan, sorted."""
-        return sorted(plans.parent.name for plans in self.root.glob("*/plans") if plans.is_dir())
+        return sorted(plans.parent.name for plans in self.root.glob("*/plans") if is_folder(plans))
 
 
 def open_workspace(folder: Path | None = None) -> Workspace:

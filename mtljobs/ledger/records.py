@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mtljobs.contracts import Record, Shard
 from mtljobs.errors import CorruptionError
-from mtljobs.ledger.files import hash_file, replace_file, to_json
+from mtljobs.ledger.files import hash_file, read_file, replace_file, to_json
 from mtljobs.ledger.paths import RunFolder, Workspace, result_folder
 
 RECORD = "record.json"
@@ -52,10 +52,10 @@ def read_record(path: Path) -> Record:
 
     Raises:
         CorruptionError: It does not hold a record as it was written; says what to do.
-        FileNotFoundError: There is no such file.
+        OSError: There is no such file, or it cannot be read.
     """
     try:
-        content = path.read_bytes()
+        content = read_file(path)
         values = json.loads(content)
         _check_checksum(content, values["sha256"])
         record = Record(

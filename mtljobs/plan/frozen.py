@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from mtljobs.contracts import ExperimentLayout, Shard, TaskLayout
 from mtljobs.errors import CorruptionError, UserError
-from mtljobs.ledger.files import create_file
+from mtljobs.ledger.files import create_file, read_file
 from mtljobs.ledger.paths import RunFolder, create_folder
 
 FORMAT = "mtljobs-plan-1"
@@ -130,7 +130,7 @@ def read_plan(path: Path) -> Plan:
         CorruptionError: The file is not a whole plan of this format.
     """
     try:
-        return _plan(path.read_text(encoding="utf-8"))
+        return _plan(read_file(path).decode())
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise CorruptionError(
             f"{path} is no whole plan of the format {FORMAT} ({error!r}): move it away, "

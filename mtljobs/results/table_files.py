@@ -120,8 +120,13 @@ def _latex(numbers: Tables, kind: str) -> str:
 
 
 def read_hashes(run: RunFolder) -> dict[str, str]:
-    """Shard -> sha256 of its record in the ledger."""
-    return {path.stem: hash_file(path) for path in sorted(run.ledger.glob("*.json"))}
+    """Shard -> sha256 of its record in the ledger.
+
+    Raises:
+        OSError: The ledger, or a record, is not there or cannot be read.
+    """
+    records = (path for path in sorted(run.ledger.iterdir()) if path.suffix == ".json")
+    return {path.stem: hash_file(path) for path in records}
 
 
 def _averages(rows: Iterable[Average]) -> _Columns:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from mtljobs.ledger.files import is_unfinished
+from mtljobs.ledger.files import is_folder, is_unfinished
 from mtljobs.ledger.records import RECORD
 from mtljobs.store.findings import Checked, Finding
-from mtljobs.store.inventory import AGAIN, Held, Inventory
+from mtljobs.store.inventory import AGAIN, Held, Inventory, list_folder
 from mtljobs.store.sources import FolderSource, Source
 
 AWAY = "--requeue moves it into quarantine"
@@ -56,11 +56,11 @@ def find_unknown(inventory: Inventory, own_files: Collection[str]) -> Iterator[F
     listed = {name for held in inventory.held for name in held.record.files}
     for name in sorted(inventory.stored - listed - set(own_files)):
         yield _unknown(inventory.merged.path(name), "of the store that a record or the plan lists")
-    for path in _listed(run.ledger):
+    for path in list_folder(run.ledger):
         if path.suffix != ".json" and not is_unfinished(path):
             yield _unknown(path, "that are records")
-    for path in _listed(run.committed):
-        if not path.is_dir():
+    for path in list_folder(run.committed):
+        if not is_folder(path):
             yield _unknown(path, "in folders of commits")
     for held in inventory.held:
         folder = held.place.record.parent
@@ -74,7 +74,3 @@ def find_unknown(inventory: Inventory, own_files: Collection[str]) -> Iterator[F
 def _unknown(path: Path, expected: str) -> Finding:
     detail = f"expected only files {expected}, found this one: {AWAY}"
     return Finding("unknown file", path, None, detail)
-
-
-def _listed(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []

@@ -16,13 +16,14 @@ Damage = Literal[
     missing file      a record lists it, or the plan gives it to the store, and it is not there
     changed file      it does not hold the bytes that its record lists: its length, or its SHA-256
     unknown file      among results, and no record lists it
-    broken record     it cannot be read, or is not that of the shard in whose place it stands
+    broken record     it or its folder cannot be read, or it is not that of the shard in whose place
+                      it stands
     unknown record    of a shard that the run's plan does not have
     missing record    files of a shard, or results made from them, are there, and no record
     wrong metadata    a store's own file says other than the plan: a `zarr.json`, a coordinate
     wrong plan        it cannot be read, is gone, lacks what an earlier one has, or a shard's
                       settings are not those of its identity
-    unreadable chunk  its checksum or its encoding is broken
+    unreadable chunk  its checksum or its encoding is broken, or its folder cannot be read
     wrong values      numbers that contradict each other, or `docs/format.md`
     stale tables      made from other records than those in the ledger
     changed tables    other bytes than were written, or than the store gives

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from mtljobs.errors import CorruptionError
+from mtljobs.ledger.files import open_file
 from mtljobs.store.backend import Schema
 from mtljobs.store.chunks import chunk_index, chunk_name
 from mtljobs.store.forms import hdf5_form
@@ -132,6 +133,7 @@ def describe(path: Path) -> tuple[dict[str, Document], Labels]:
     found: dict[str, Document] = {}
     labels: Labels = {}
     try:
+        open_file(path).close()  # HDF5 would wait for a FIFO
         with h5netcdf.File(path, "r") as file:
             groups = [file]
             while groups:
@@ -199,6 +201,8 @@ class Hdf5Source:
             found = self._path.stat()
         except (FileNotFoundError, NotADirectoryError):
             found = None
+        except OSError as error:
+            raise _unopened(self._path, error) from error
         now = found and (found.st_ino, found.st_mtime_ns)
         if now != self._opened:
             self._file, self._datasets = _open_file(self._path) if now else None, {}
@@ -261,9 +265,14 @@ class Hdf5Source:
 def _open_file(path: Path) -> h5py.File:
     # Locked, as xarray does it: HDF5 opens a file twice in one process in one and the same way.
     try:
+        open_file(path).close()  # HDF5 would wait for a FIFO
         return h5py.File(path, "r")
     except OSError as error:
-        raise CorruptionError(f"{path} cannot be opened as HDF5 ({error})") from error
+        raise _unopened(path, error) from error
+
+
+def _unopened(path: Path, error: OSError) -> CorruptionError:
+    return CorruptionError(f"{path} cannot be opened as HDF5 ({error})")
 
 
 def _find_result(file: h5py.File, array: str) -> h5py.Dataset | None:

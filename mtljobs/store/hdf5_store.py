@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -87,7 +88,10 @@ class Hdf5Store:
                     (folder / name).write_bytes(old.read(name))
         if ITSELF in names:
             create_folder(names[ITSELF].parent)
-            _copy(store, names[ITSELF])
+            if store.is_file():
+                _copy(store, names[ITSELF])
+            else:
+                store.rename(names[ITSELF])
         if names and store.exists():
             chunks = dict.fromkeys(there - names.keys(), old)
             _replace(store, schema, chunks, writer=writer)
@@ -101,7 +105,7 @@ class Hdf5Store:
         self, store: Path, schemas: Iterable[Schema], *, reads: bool
     ) -> Iterator[Finding]:
         """Whether the file is as it was written, and says what a plan gives."""
-        if not store.exists():
+        if not os.path.lexists(store):
             detail = "expected a file with the results of the ledger's shards, found none"
             yield Finding("missing file", store, None, detail)
             return

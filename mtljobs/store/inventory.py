@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mtljobs.contracts import Record
 from mtljobs.errors import CorruptionError
+from mtljobs.ledger.files import is_folder
 from mtljobs.ledger.paths import RunFolder, Workspace, result_folder
 from mtljobs.ledger.records import RECORD, read_record
 from mtljobs.plan.frozen import Plan
@@ -111,11 +112,11 @@ def _find_places(
     places: dict[str, tuple[Place, ...]] = {
         shard.name: (Place(folder / RECORD, (FolderSource(folder),)),)
         for shard in plan.shards[:-1]
-        if shard.shared and (folder := result_folder(workspace, run, shard)).is_dir()
+        if shard.shared and is_folder(folder := result_folder(workspace, run, shard))
     }
     committed, ledger = run.committed, run.ledger  # made once: of ten thousand, paths are slow
-    names = {path.name for path in _listed(committed) if path.is_dir()}
-    names |= {path.stem for path in _listed(ledger) if path.suffix == ".json"}
+    names = {path.name for path in list_folder(committed) if is_folder(path)}
+    names |= {path.stem for path in list_folder(ledger) if path.suffix == ".json"}
     for name in names:
         merged = Place(ledger / f"{name}.json", (store,))
         folder = committed / name
@@ -124,8 +125,12 @@ def _find_places(
     return dict(sorted(places.items()))
 
 
-def _listed(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
+def list_folder(folder: Path) -> list[Path]:
+    """What is in a folder, by name; nothing where it is not there, or cannot be read."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
 
 
 def _read(shard: str, places: Sequence[Place], identities: Mapping[str, str]) -> Held | Finding:

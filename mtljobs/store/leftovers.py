@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from mtljobs.ledger import claims
@@ -12,13 +14,25 @@ from mtljobs.ledger.files import is_unfinished
 from mtljobs.ledger.liveness import SILENCE_LIMIT_S
 from mtljobs.ledger.paths import RunFolder, Workspace
 from mtljobs.store.findings import Finding
+from mtljobs.store.unreadable import unreadable
 
 
 def find_leftovers(run: RunFolder, workspace: Workspace) -> Iterator[Finding]:
     """Folders of dead attempts and merges, and files that were being written when somebody died."""
-    for folder in (*find_dead(run), *find_dead_shared(workspace), *_dead_merges(run)):
-        detail = "a dead process worked here; `mtljobs reduce` removes it"
-        yield Finding("leftover", folder, None, detail)
+    looks = (
+        partial(find_dead, run),
+        partial(find_dead_shared, workspace),
+        partial(_dead_merges, run),
+    )
+    for look in looks:
+        try:
+            dead = look()
+        except OSError as error:  # nobody can tell the dead from the living
+            yield unreadable("leftover", error)
+            continue
+        for folder in dead:
+            detail = "a dead process worked here; `mtljobs reduce` removes it"
+            yield Finding("leftover", folder, None, detail)
     for path in (*_unfinished(run.root), *_unfinished(workspace.shared)):
         detail = "was being written when its process died; it may be removed"
         yield Finding("leftover", path, None, detail)
@@ -33,5 +47,12 @@ def _dead_merges(run: RunFolder) -> list[Path]:
 def _unfinished(folder: Path) -> Iterator[Path]:
     oldest = time.time() - SILENCE_LIMIT_S
     for path in sorted(folder.rglob(".*")):
-        if is_unfinished(path) and path.stat().st_mtime < oldest:
+        if is_unfinished(path) and _last_written(path) < oldest:
             yield path
+
+
+def _last_written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # it was renamed just now, or nobody may look
+        return math.inf

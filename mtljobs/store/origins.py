@@ -9,6 +9,7 @@ from mtljobs.ledger.attempts import AttemptState, find_attempts
 from mtljobs.ledger.paths import RunFolder, Workspace, result_folder
 from mtljobs.plan.frozen import Plan
 from mtljobs.store.findings import Finding
+from mtljobs.store.unreadable import unreadable
 
 COMPUTED_NOTHING = frozenset({"waiting", "duplicate"})
 
@@ -19,11 +20,20 @@ def find_mixed_devices(run: RunFolder, workspace: Workspace, plan: Plan) -> Iter
     A checkpoint carries a training from one device to the next, and no promise of equal bytes holds
     across device models.
     """
-    attempts = [find_attempts(other.attempts) for other in _runs(run, workspace)]
+    attempts: dict[str, list[AttemptState]] = {
+        shard.name: [] for shard in plan.shards if shard.stage in {"train", "prune"}
+    }
+    for other in _runs(run, workspace):
+        try:
+            found = find_attempts(other.attempts)
+            for name in attempts.keys() & found.keys():
+                attempts[name] += found[name]
+        except OSError as error:
+            if other == run:  # others may be closed to this run's owner
+                yield unreadable("broken record", error)
     for shard in plan.shards:
-        if shard.stage in {"train", "prune"}:
-            own = [attempt for found in attempts for attempt in found.get(shard.name, ())]
-            yield from _find_mixed(run, workspace, shard, own)
+        if shard.name in attempts:
+            yield from _find_mixed(run, workspace, shard, attempts[shard.name])
 
 
 def _runs(run: RunFolder, workspace: Workspace) -> list[RunFolder]:

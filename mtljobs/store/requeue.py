@@ -8,12 +8,13 @@ then. Nothing is deleted; all of it lies in the run's quarantine.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from mtljobs.errors import CorruptionError
 from mtljobs.ledger.commit import new_staging, withdraw
-from mtljobs.ledger.files import sync_folder
+from mtljobs.ledger.files import is_folder, sync_folder
 from mtljobs.ledger.paths import RunFolder, Workspace, create_folder, result_folder
 from mtljobs.ledger.records import RECORD, read_record
 from mtljobs.plan.frozen import Plan
@@ -54,9 +55,9 @@ def requeue(
     for shard in sorted({finding.shard for finding in findings if finding.shard is not None}):
         writer.renew()
         for folder in (shared.get(shard, run.committed / shard), run.ledger / f"{shard}.json"):
-            if folder.is_dir():
+            if is_folder(folder):
                 moved[shard] = withdraw(folder, run.quarantine)
-            elif folder.exists():
+            elif os.path.lexists(folder):
                 moved[shard] = new_staging(run.quarantine, shard)
                 names = _withdraw_record(run, folder, moved[shard])
                 out_of_store |= dict.fromkeys(names, moved[shard])
@@ -69,7 +70,7 @@ def requeue(
         if path.is_relative_to(store):
             name = path.relative_to(store).as_posix()
             out_of_store[name] = target / store.relative_to(workspace.root)
-        elif path.exists():
+        elif os.path.lexists(path):
             writer.renew()
             create_folder(moved[str(path)].parent)
             path.rename(moved[str(path)])

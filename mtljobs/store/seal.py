@@ -11,7 +11,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from mtljobs.ledger.files import hash_file
+from mtljobs.ledger.files import hash_file, open_file
 
 LENGTH = len(b"\nsha256 ") + 64 + len(b"\n")
 
@@ -31,7 +31,7 @@ def is_sealed(path: Path) -> bool:
     """Whether a file can be read, and ends with the SHA-256 of what it holds."""
     digest = hashlib.sha256()
     try:
-        with path.open("rb", buffering=0) as file:
+        with open_file(path) as file:
             left = path.stat().st_size - LENGTH
             while left > 0 and (part := file.read(min(left, _READ_AT_ONCE))):
                 digest.update(part)

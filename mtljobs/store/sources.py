@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mtljobs.errors import CorruptionError
-from mtljobs.ledger.files import hash_file
+from mtljobs.ledger.files import hash_file, open_file
 
 WHOLE = slice(None)
 
@@ -60,22 +60,23 @@ class FolderSource:
         return self._folder / name
 
     def names(self) -> Iterator[str]:
-        """Every file below the folder."""
-        for parent, _, names in os.walk(self._folder):
+        """Every file below the folder, and every link, whatever it leads to."""
+        for parent, folders, names in os.walk(self._folder):
+            links = (name for name in folders if os.path.islink(f"{parent}/{name}"))  # noqa: PTH114
             inside = f"{parent}/"[len(self._prefix) :]
-            yield from (inside + name for name in names)
+            yield from (inside + name for name in (*names, *links))
 
     def size(self, name: str) -> int | None:
-        """As the file system says."""
+        """As the file system says; what it does not lead to, as a link in a circle, is not here."""
         try:
             found = os.stat(self._prefix + name)  # noqa: PTH116
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:
             return None
         return found.st_size if stat.S_ISREG(found.st_mode) else None
 
     def read(self, name: str, part: slice = WHOLE) -> bytes:
         """No more of the file than the part."""
-        with open(self._prefix + name, "rb") as file:  # noqa: PTH123
+        with open_file(self._prefix + name) as file:
             start, stop, _ = part.indices(os.fstat(file.fileno()).st_size)
             file.seek(start)
             return file.read(stop - start)

@@ -18,6 +18,7 @@ from mtljobs.store.inventory import Inventory, take_inventory
 from mtljobs.store.leftovers import find_leftovers
 from mtljobs.store.plan_check import check_growth, check_plans, read_plans
 from mtljobs.store.schema import build_schema
+from mtljobs.store.unreadable import find_unreadable, leave_unknown
 from mtljobs.store.values import check_values, find_missing_items, read_n_segments
 
 Level = Literal["quick", "default", "decode"]
@@ -37,6 +38,22 @@ def check_store(
 
     Changes nothing, and may run beside workers and merges.
     """
+    unreadable = list(find_unreadable(run, workspace, plan))
+    yield from unreadable
+    found = _check_all(run, workspace, plan, level=level, checked=checked, progress=progress)
+    yield from leave_unknown(found, [finding.path for finding in unreadable], run)
+
+
+def _check_all(
+    run: RunFolder,
+    workspace: Workspace,
+    plan: Plan,
+    *,
+    level: Level,
+    checked: Checked,
+    progress: Progress,
+) -> Iterator[Finding]:
+    """As `check_store`; what cannot be read is taken for missing."""
     backend = load_backend(plan.backend)
     inventory = take_inventory(run, workspace, plan, backend)
     checked.shards, checked.not_done = len(inventory.held), len(inventory.not_done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mtljobs.errors import CorruptionError
-from mtljobs.ledger.files import read_json, replace_file, to_json
+from mtljobs.ledger.files import read_file, read_json, replace_file, to_json
 from mtljobs.ledger.paths import create_folder
 from mtljobs.store import growth
 from mtljobs.store.backend import Schema
@@ -86,7 +87,7 @@ def grow(store: Path, schema: Schema, *, aside: Path) -> None:
 
 
 def _update(path: Path, content: bytes, *, aside: Path) -> None:
-    if not path.exists() or path.read_bytes() != content:
+    if _read(path) != content:
         create_folder(path.parent)
         replace_file(path, content, aside=aside)
 
@@ -128,7 +129,7 @@ def _check(path: Path, name: str, grown: list[tuple[Schema, Content]]) -> Iterat
     expected = [content[name] for _, content in grown if name in content]
     if found in expected or any(_is_equivalent(schema, name, found) for schema, _ in grown):
         return
-    if found is not None or path.exists():
+    if found is not None or os.path.lexists(path):
         other = "what cannot be read" if found is None else f"other {len(found)}"
         detail = f"expected the {len(expected[0])} bytes that the plan gives, found {other}: {ANEW}"
         yield Finding("wrong metadata", path, None, detail)
@@ -165,6 +166,6 @@ def _read_labels(folder: Path) -> list[Any]:
 def _read(path: Path) -> bytes | None:
     """What a file holds; None where there is none, or none that can be read."""
     try:
-        return path.read_bytes()
+        return read_file(path)
     except OSError:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -50,10 +51,10 @@ class ZarrStore:
     def withdraw(
         self, store: Path, schema: Schema, names: Mapping[str, Path], *, writer: Writer
     ) -> None:
-        """Move the files."""
+        """Move the files; of a link itself, whatever it leads to."""
         del schema
         for name, folder in names.items():
-            if (store / name).exists():
+            if os.path.lexists(store / name):
                 writer.renew()
                 create_folder((folder / name).parent)
                 (store / name).rename(folder / name)
