@@ -71,10 +71,12 @@ def _check_all(
 
 
 def _check_own_files(inventory: Inventory, backend: Backend, *, reads: bool) -> Iterator[Finding]:
-    """What is wrong with metadata and coordinates, once the first merge has come to results."""
+    """What is wrong with metadata and coordinates; a first merge may not have written all yet."""
     run = inventory.run
-    if any(held.place.record.parent == run.ledger for held in inventory.held):
-        yield from backend.check_own_files(backend.path(run), _schemas(run), reads=reads)
+    is_merged = any(held.place.record.parent == run.ledger for held in inventory.held)
+    for finding in backend.check_own_files(backend.path(run), _schemas(run), reads=reads):
+        if is_merged or finding.kind != "missing file":
+            yield finding
 
 
 def _find_other_store(run: RunFolder, backend: Backend) -> Iterator[Finding]:

@@ -238,3 +238,20 @@ def test_an_attempt_that_is_a_fifo_is_waited_for_by_nobody(
     attempt.path.unlink()
     os.mkfifo(attempt.path)
     assert list(find_mixed_devices(whole, workspace, plan)) == []
+
+
+@pytest.mark.parametrize(
+    ("backend_name", "file"),
+    [("zarr", "store.zarr/segnet/depth/seed/c.0"), ("hdf5", "store.h5")],
+    indirect=["backend_name"],
+)
+def test_a_broken_store_that_no_record_speaks_of_stands_in_nobodys_way(
+    whole: RunFolder, verify: Verify, make_room: Mend, remake: Remake, file: str
+) -> None:
+    for record in whole.ledger.iterdir():  # as a requeue leaves it that was killed
+        record.unlink()
+    (whole.root / file).write_bytes(b"?" * 100)
+    assert ("wrong metadata", whole.root / file) in {(one.kind, one.path) for one in verify(whole)}
+    make_room()
+    remake()
+    assert verify(whole) == []
