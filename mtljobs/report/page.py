@@ -111,8 +111,8 @@ def _faithfulness(tables: Tables, drawings: Drawings) -> Markup:
                 "score falls, the closer to 1, and the more faithful the explanation. Areas of "
                 "different measures or tasks do not compare."
             ),
-            _scores(tables),
             _picture(drawings.faithfulness),
+            _scores(tables),
             *_per_experiment(tables, "aoc"),
             _note(
                 "Mean over all items (image and group) of all seeds with status ok; in brackets "
