@@ -31,7 +31,14 @@ CAM_SIZES = {
 }
 """Rows and columns of the layers that the study explains, at 288 x 384 pixels."""
 
-READ = {"irof", "status", "performance", "performance_constant", "n_segments"}
+READ = {
+    "irof",
+    "status",
+    "sparsity_parameters",
+    "performance",
+    "performance_constant",
+    "n_segments",
+}
 """The arrays that tables are made from; but for maps, all others stay unwritten."""
 
 

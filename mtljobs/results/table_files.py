@@ -120,13 +120,16 @@ def _latex(numbers: Tables, kind: str) -> str:
 
 
 def read_hashes(run: RunFolder) -> dict[str, str]:
-    """Shard -> sha256 of its record in the ledger.
+    """Shard -> sha256 of its record in the ledger; empty where there is no ledger yet.
 
     Raises:
-        OSError: The ledger, or a record, is not there or cannot be read.
+        OSError: The ledger, or a record, cannot be read.
     """
-    records = (path for path in sorted(run.ledger.iterdir()) if path.suffix == ".json")
-    return {path.stem: hash_file(path) for path in records}
+    try:
+        places = sorted(run.ledger.iterdir())
+    except FileNotFoundError:
+        return {}
+    return {path.stem: hash_file(path) for path in places if path.suffix == ".json"}
 
 
 def _averages(rows: Iterable[Average]) -> _Columns:

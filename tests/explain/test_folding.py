@@ -133,13 +133,14 @@ def ours(choice):
     ids=lambda choice: choice.name,
 )
 def test_our_networks_fold_whole(choice):
-    network = lived_in(ours(choice))
+    # In single precision rounding may move a maximum of SegNet's pooling, and with it a feature.
+    network, images = lived_in(ours(choice)).double(), IMAGES.double()
     with torch.no_grad():
-        before = network(IMAGES, network.tasks)
-        assert fold_batch_norms(network, (IMAGES[:1], network.tasks)) == ()
-        after = network(IMAGES, network.tasks)
+        before = network(images, network.tasks)
+        assert fold_batch_norms(network, (images[:1], network.tasks)) == ()
+        after = network(images, network.tasks)
     assert not [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
-    torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(after, before, rtol=1e-9, atol=1e-9)
 
 
 def test_branch_that_does_not_run_is_named():
