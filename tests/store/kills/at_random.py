@@ -24,6 +24,9 @@ from protocol import LAYOUT, Site, Task, add_superpixels, compare, fork, new_sit
 KILLS = {"block": 50, "network": 20, "merge": 30}
 """How many processes of each kind die before the rest is done in peace."""
 
+DUPLICATES = 5
+"""How often a shard is begun before that while another process works on it."""
+
 PLANS = (LAYOUT, replace(LAYOUT, sparsities=(0.0, 0.5, 0.25), seeds=(0, 1, 2, 3)))
 NETWORKS = 80
 
@@ -40,8 +43,10 @@ class Killer:
         self.alive: dict[int, tuple[Task, float]] = {}
 
     def work(self) -> None:
-        """Work until enough processes have died; the plan grows on the way."""
-        while self.site.todo() and any(self.killed[kind] < KILLS[kind] for kind in KILLS):
+        """Work until enough processes have died and met; the plan grows on the way."""
+        while self.site.todo() and (
+            self.duplicates < DUPLICATES or any(self.killed[kind] < KILLS[kind] for kind in KILLS)
+        ):
             if sum(self.killed.values()) > 20:
                 self.site.submit(1)
             while len(self.alive) < 2:
