@@ -28,8 +28,8 @@ COLUMNS = "%i|%A|%r|%o"
 """How Slurm shows a job or element, its id, why it waits, and its script, which comes last."""
 HOLDS = ("held", "hold")
 """One of these is in each reason for which a job waits until somebody releases it."""
-BY_SLURM = ("launch failed", "maxrequeue")
-"""And one of these where Slurm put it back on hold, as it could not start it on a node."""
+BY_SLURM = "launch failed"
+"""And this where Slurm put it back on hold, as it could not start it on a node."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,7 @@ class Queue:
     @property
     def stranded(self) -> list[str]:
         """Those of `held` that nobody wanted held: Slurm could not start them on a node."""
-        return [
-            job
-            for job, reason in self.held.items()
-            if any(word in reason.lower() for word in BY_SLURM)
-        ]
+        return [job for job, reason in self.held.items() if BY_SLURM in reason.lower()]
 
 
 @dataclass(frozen=True)
@@ -145,10 +141,13 @@ def cancel(*jobs: str) -> None:
         _ask("scancel", *jobs)
 
 
-def release(*jobs: str) -> None:
-    """Let jobs or elements start that were held."""
-    if jobs:
-        _ask("scontrol", "release", *jobs)
+def release(*jobs: str) -> list[str]:
+    """Let jobs or elements start that were held; those that Slurm let.
+
+    One that has left the queue meanwhile, or that only an administrator may release, is no error.
+    """
+    asked = {job: ask("scontrol", "release", job, timeout_s=ANSWER_S) for job in jobs}
+    return [job for job, answer in asked.items() if answer.problem is None]
 
 
 def read_limits() -> Limits:

@@ -52,6 +52,7 @@ class SlurmDriver:
         round: How often sweeps had tried shards again before.
         jobs: Name of a shard that waits or runs -> id of its job.
         submitted: Arrays of this look, with their ids.
+        released: Ids of jobs and elements that Slurm held, and holds no more.
     """
 
     state: RunState
@@ -60,6 +61,7 @@ class SlurmDriver:
     round: int
     jobs: dict[str, str] = field(default_factory=dict, init=False)
     submitted: list[tuple[str, Array]] = field(default_factory=list, init=False)
+    released: list[str] = field(default_factory=list, init=False)
 
     @property
     def run(self) -> RunFolder:
@@ -81,7 +83,7 @@ class SlurmDriver:
         queue = read_queue(self.run)
         complete_submissions(self.run, queue.unfinished)
         cancel(*queue.late)
-        release(*queue.stranded)
+        self.released = release(*queue.stranded)
         queue = replace(queue, sweeps=tuple(job for job in queue.sweeps if job != own))
         self.jobs = dict(queue.shards)
         # Read anew: what a job has written before it left the queue is now seen.
@@ -223,8 +225,8 @@ class SlurmDriver:
         lines = [f"{words}; {self._what_next(sweep)}"]
         if waiting:
             lines.append(f"{len(waiting)} more wait: {', '.join(sorted(set(waiting.values())))}")
-        if queue.stranded:
-            lines.append(f"released, as Slurm could not start them: {', '.join(queue.stranded)}")
+        if self.released:
+            lines.append(f"released, as Slurm could not start them: {', '.join(self.released)}")
         left = [name for name, decision in decisions.items() if not decision.again]
         return "\n".join(lines + [f"left: {line}" for line in explain(decisions, left)])
 

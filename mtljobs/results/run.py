@@ -128,12 +128,13 @@ def task_nodes(run: xr.DataTree) -> Iterator[tuple[Place, xr.DataTree]]:
         UserError: It is the tree of something else, as of one experiment, or a selection that has
             lost an axis.
     """
-    for name, experiment in run.children.items() or {"nothing": run}.items():
-        if "tasks" not in experiment.attrs:
-            raise UserError(
-                f"expected a run's tree, as `open_run` gives it, found the node {run.path} with "
-                f"{name} below: ask for the whole run, and take from the answer."
-            )
+    if not run.children or any("tasks" not in node.attrs for node in run.children.values()):
+        raise UserError(
+            f"expected a run's tree, as `open_run` gives it, found the node {run.path} with "
+            f"{', '.join(run.children) or 'nothing'} below: ask for the whole run, and take from "
+            "the answer."
+        )
+    for name, experiment in run.children.items():
         for task in experiment.attrs["tasks"].split():
             if task in experiment.children:
                 _require_axes(experiment.children[task])

@@ -30,7 +30,7 @@ where faithfulness fell. Difference: mean [95 % bootstrap interval over images];
 difference by Hodges and Lehmann; effect: matched-pairs rank-biserial correlation; p: Wilcoxon's
 signed-rank test, and corrected by Holm for all comparisons of the experiment. The corrected p
 decides, not the interval: that is not corrected, and too narrow where images are few (of 8 it
-covers 87 % instead of 95, of 30 93 %). With n images no p is below 2 / 2^n: fewer than 6 are never
+covers about 87 %, of 30 93 %). With n images no p is below 2 / 2^n: fewer than 6 are never
 significant, and with several comparisons it takes more. Decline: the smallest sparsity whose
 effect, and that of every larger one, is negative with a corrected p < 0.05; none: the largest one
 has no such effect; -: nothing could be compared. Correlation: Spearman's rho over networks,

@@ -40,34 +40,22 @@ def check_store(
     """
     unreadable = list(find_unreadable(run, workspace, plan))
     yield from unreadable
-    found = _check_all(run, workspace, plan, level=level, checked=checked, progress=progress)
-    yield from leave_unknown(found, [finding.path for finding in unreadable], run)
-
-
-def _check_all(
-    run: RunFolder,
-    workspace: Workspace,
-    plan: Plan,
-    *,
-    level: Level,
-    checked: Checked,
-    progress: Progress,
-) -> Iterator[Finding]:
-    """As `check_store`; what cannot be read is taken for missing."""
     backend = load_backend(plan.backend)
     inventory = take_inventory(run, workspace, plan, backend)
     checked.shards, checked.not_done = len(inventory.held), len(inventory.not_done)
-    yield from check_growth(run, plan)
-    if level != "quick":
-        yield from check_plans(run, plan)
-    yield from inventory.findings
-    yield from _check_own_files(inventory, backend, reads=level != "quick")
-    yield from find_unknown(inventory, backend.own_files(build_schema(plan.layouts)))
-    yield from _find_other_store(run, backend)
-    yield from find_leftovers(run, workspace)
-    yield from _check_shards(
-        inventory, backend, plan, level=level, checked=checked, progress=progress
+    reads = level != "quick"
+    found = chain(
+        check_growth(run, plan),
+        check_plans(run, plan) if reads else (),
+        inventory.findings,
+        _check_own_files(inventory, backend, reads=reads),
+        find_unknown(inventory, backend.own_files(build_schema(plan.layouts))),
+        _find_other_store(run, backend),
+        find_leftovers(run, workspace),
+        _check_shards(inventory, backend, plan, level=level, checked=checked, progress=progress),
     )
+    # What cannot be read would count as missing.
+    yield from leave_unknown(found, [finding.path for finding in unreadable], run)
 
 
 def _check_own_files(inventory: Inventory, backend: Backend, *, reads: bool) -> Iterator[Finding]:

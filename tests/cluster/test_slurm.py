@@ -13,7 +13,7 @@ import pytest
 from mtljobs.cluster.marker import find_submissions
 from mtljobs.cluster.profiles import remember_profile
 from mtljobs.cluster.proposal import propose
-from mtljobs.cluster.queue import cancel_jobs, read_queue
+from mtljobs.cluster.queue import cancel_jobs, read_queue, release
 from mtljobs.cluster.submission import freeze
 from mtljobs.cluster.sweep import submit_run
 from mtljobs.errors import UserError
@@ -209,6 +209,11 @@ class TestQueue:
         assert [arguments for arguments in asked if "release" in arguments] == [
             ["release", "102_1"]
         ]
+
+    def test_job_that_cannot_be_released_is_no_error(self, slurm):
+        assert release("102_1") == ["102_1"]
+        slurm.fail("scontrol", "102_1: Job has already finished")
+        assert release("102_1") == []
 
     def test_queue_that_does_not_answer_is_not_taken_for_an_empty_one(self, slurm, submitted):
         run = submitted()
